@@ -4,3 +4,4 @@
 //! `nginx` join both to nginx. See `CONTRIBUTING.md` for who may know whom.
 
 pub mod core;
+pub mod shm;

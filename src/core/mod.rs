@@ -1,4 +1,28 @@
 //! The pure core: no nginx type, no I/O, no clock (now is an argument), no `unsafe`.
 #![forbid(unsafe_code)]
-#![warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![warn(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic
+)]
 #![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::arithmetic_side_effects
+    )
+)]
+
+pub mod flight;
+pub mod id;
+pub mod key;
+pub mod memcache;
+pub mod path;
+pub mod pipeline;
+pub mod policy;
+pub mod value;
