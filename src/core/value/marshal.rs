@@ -71,7 +71,7 @@ fn kind_name(kind: u8) -> &'static str {
         b'{' | b'}' => "a Hash",
         b'/' => "a Regexp",
         b'C' => "an object of a subclass of String, Array, Hash or Regexp",
-        b'e' => "an object with a singleton module",
+        b'e' => "an object extended by a module",
         b'o' | b'u' | b'U' | b'd' => "an object, such as an ActiveSupport::Cache entry",
         b'S' => "a Struct",
         b'c' | b'm' | b'M' => "a Class or Module",
