@@ -1,0 +1,74 @@
+//! What the tests of a running nginx share: a real nginx, a real memcached, a scripted store for
+//! the faults that a real one does not produce, a client that sends exact bytes, and load.
+
+// Every test file is a crate of its own and uses its own part of this one.
+#![allow(dead_code)]
+
+pub mod client;
+pub mod curl;
+pub mod load;
+pub mod memcached;
+pub mod nginx;
+pub mod port;
+pub mod preload;
+pub mod process;
+pub mod site;
+pub mod store;
+
+use std::time::{Duration, Instant};
+
+/// How often something is done: `ci` times, or `chaos` times the factor in `NGX_SMART_CHAOS`,
+/// which `scripts/chaos` sets for the long run.
+pub fn dose(ci: usize, chaos: usize) -> usize {
+    match std::env::var("NGX_SMART_CHAOS") {
+        Ok(factor) => {
+            let factor: f64 = factor
+                .parse()
+                .expect("NGX_SMART_CHAOS is a factor such as 1 or 0.1");
+            ((chaos as f64 * factor) as usize).max(ci)
+        }
+        Err(_) => ci,
+    }
+}
+
+/// True where nginx and the module were built with AddressSanitizer.
+pub fn sanitized() -> bool {
+    std::env::var("NGX_SMART_ASAN").is_ok_and(|value| value == "1")
+}
+
+/// How long a condition may take that normally holds within milliseconds.
+pub fn patience() -> Duration {
+    Duration::from_secs(if sanitized() { 60 } else { 20 })
+}
+
+/// Waits until `condition` holds; panics, naming `what`, when patience ends before.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(
+            started.elapsed() < patience(),
+            "waited {:?} in vain: {what}",
+            patience()
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A small generator of numbers that are the same in every run (xorshift).
+pub struct Numbers(u64);
+
+impl Numbers {
+    /// A sequence of its own for every `seed`.
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// The next number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}

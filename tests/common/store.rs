@@ -1,0 +1,259 @@
+//! A scripted store, for what a real memcached does not do: it answers wrongly, slowly, in pieces,
+//! too much, or not at all, and it counts who asks.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use super::port::Port;
+use super::{patience, site};
+
+/// What a script does with a connection after a request.
+pub type Then = io::Result<()>;
+
+/// One request, in the hands of the script.
+pub struct Exchange<'a> {
+    /// The key asked for.
+    pub key: String,
+    /// The connection, counted from 0.
+    pub connection: usize,
+    stream: &'a TcpStream,
+}
+
+impl Exchange<'_> {
+    /// Sends these bytes.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Then {
+        (&mut &*self.stream).write_all(bytes.as_ref())
+    }
+
+    /// Sends each byte in a packet of its own.
+    pub fn dribble(&self, bytes: impl AsRef<[u8]>) -> Then {
+        for byte in bytes.as_ref() {
+            self.send([*byte])?;
+            thread::sleep(Duration::from_micros(300));
+        }
+        Ok(())
+    }
+
+    /// Answers as memcached does when it has a value.
+    pub fn value(&self, value: impl AsRef<[u8]>) -> Then {
+        self.send(value_reply(&self.key, value.as_ref()))
+    }
+
+    /// Answers as memcached does when it has none.
+    pub fn miss(&self) -> Then {
+        self.send("END\r\n")
+    }
+
+    /// Answers with the path of the file whose ID is the key.
+    pub fn path(&self) -> Then {
+        match self.key.parse() {
+            Ok(id) => self.value(site::path_of(id)),
+            Err(_) => self.miss(),
+        }
+    }
+
+    /// Closes the connection.
+    pub fn close(&self) -> Then {
+        self.stream.shutdown(Shutdown::Both)
+    }
+}
+
+/// The bytes of a good reply.
+pub fn value_reply(key: &str, value: &[u8]) -> Vec<u8> {
+    let mut reply = format!("VALUE {key} 0 {}\r\n", value.len()).into_bytes();
+    reply.extend_from_slice(value);
+    reply.extend_from_slice(b"\r\nEND\r\n");
+    reply
+}
+
+struct State {
+    ending: AtomicBool,
+    connections: AtomicUsize,
+    closed: AtomicUsize,
+    requests: Mutex<HashMap<String, usize>>,
+    streams: Mutex<Vec<Arc<TcpStream>>>,
+}
+
+/// A store whose answers a closure decides.
+pub struct Store {
+    port: Port,
+    state: Arc<State>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Store {
+    /// Starts a store that hands every request to `script`. An error from the script, as from a
+    /// peer that is gone, ends the connection.
+    pub fn start(script: impl Fn(&Exchange) -> Then + Send + Sync + 'static) -> Self {
+        let port = Port::reserve();
+        let listener = port.listen(512);
+        let state = Arc::new(State {
+            ending: AtomicBool::new(false),
+            connections: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
+            requests: Mutex::default(),
+            streams: Mutex::default(),
+        });
+        let acceptor = Some({
+            let state = Arc::clone(&state);
+            thread::spawn(move || accept(&listener, &state, &Arc::new(script)))
+        });
+        Self {
+            port,
+            state,
+            acceptor,
+        }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> String {
+        self.port.address()
+    }
+
+    /// How many connections it has seen.
+    pub fn connections(&self) -> usize {
+        self.state.connections.load(Ordering::SeqCst)
+    }
+
+    /// How many of its connections have ended, on either side's wish.
+    pub fn closed(&self) -> usize {
+        self.state.closed.load(Ordering::SeqCst)
+    }
+
+    /// How many requests it has seen.
+    pub fn requests(&self) -> usize {
+        self.state.requests.lock().expect("no panic").values().sum()
+    }
+
+    /// How many requests for `key` it has seen.
+    pub fn requests_for(&self, key: &str) -> usize {
+        self.state
+            .requests
+            .lock()
+            .expect("no panic")
+            .get(key)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// Sends bytes that nobody asked for on every open connection.
+    pub fn intrude(&self, bytes: &[u8]) {
+        for stream in self.state.streams.lock().expect("no panic").iter() {
+            // A connection that is closed already needs no intrusion.
+            let _ = (&mut &**stream).write_all(bytes);
+        }
+    }
+
+    /// Closes every open connection.
+    pub fn hang_up(&self) {
+        for stream in self.state.streams.lock().expect("no panic").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.state.ending.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.port.address()); // wakes the acceptor
+        self.hang_up();
+        if let Some(acceptor) = self.acceptor.take() {
+            let _ = acceptor.join();
+        }
+    }
+}
+
+fn accept<S>(listener: &TcpListener, state: &Arc<State>, script: &Arc<S>)
+where
+    S: Fn(&Exchange) -> Then + Send + Sync + 'static,
+{
+    while let Ok((stream, _)) = listener.accept() {
+        if state.ending.load(Ordering::SeqCst) {
+            return;
+        }
+        let stream = Arc::new(stream);
+        stream.set_nodelay(true).expect("TCP_NODELAY");
+        let connection = state.connections.fetch_add(1, Ordering::SeqCst);
+        state
+            .streams
+            .lock()
+            .expect("no panic")
+            .push(Arc::clone(&stream));
+        let (state, script) = (Arc::clone(state), Arc::clone(script));
+        thread::spawn(move || {
+            // An error is the end of the connection, which is counted below.
+            let _ = converse(&stream, connection, &state, &*script);
+            let _ = stream.shutdown(Shutdown::Both);
+            state.closed.fetch_add(1, Ordering::SeqCst);
+        });
+    }
+}
+
+fn converse<S>(stream: &TcpStream, connection: usize, state: &State, script: &S) -> io::Result<()>
+where
+    S: Fn(&Exchange) -> Then,
+{
+    let mut lines = BufReader::new(stream);
+    let mut line = String::new();
+    while lines.read_line(&mut line)? > 0 {
+        let key = line
+            .strip_suffix("\r\n")
+            .and_then(|line| line.strip_prefix("get "));
+        let key = key
+            .unwrap_or_else(|| panic!("not a request of the text protocol: {line:?}"))
+            .to_owned();
+        *state
+            .requests
+            .lock()
+            .expect("no panic")
+            .entry(key.clone())
+            .or_default() += 1;
+        script(&Exchange {
+            key,
+            connection,
+            stream,
+        })?;
+        line.clear();
+    }
+    Ok(())
+}
+
+/// A gate at which scripts wait until the test opens it.
+#[derive(Default)]
+pub struct Gate {
+    open: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Gate {
+    /// A gate that is closed.
+    pub fn closed() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// Opens it for all who wait and all who come.
+    pub fn open(&self) {
+        *self.open.lock().expect("no panic") = true;
+        self.changed.notify_all();
+    }
+
+    /// Closes it again.
+    pub fn close(&self) {
+        *self.open.lock().expect("no panic") = false;
+    }
+
+    /// Waits until it is open, or until patience ends.
+    pub fn wait(&self) {
+        let open = self.open.lock().expect("no panic");
+        drop(
+            self.changed
+                .wait_timeout_while(open, patience(), |open| !*open)
+                .expect("no panic"),
+        );
+    }
+}
