@@ -218,9 +218,38 @@ where
             connection,
             stream,
         })?;
-        line.clear();
+        bytes.clear();
     }
     Ok(())
+}
+
+/// A port whose queue of connections is full: who connects is neither accepted nor refused.
+pub struct Full {
+    port: Port,
+    _listener: TcpListener,
+    _queue: Vec<TcpStream>,
+}
+
+impl Full {
+    /// Fills the queue.
+    pub fn listen() -> Self {
+        let port = Port::reserve();
+        let listener = port.listen(0);
+        let address = listener.local_addr().expect("the address of a socket");
+        let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        let queue: Vec<TcpStream> = std::iter::from_fn(|| connect().ok()).take(64).collect();
+        assert!(queue.len() < 64, "the queue of the kernel is never full");
+        Self {
+            port,
+            _listener: listener,
+            _queue: queue,
+        }
+    }
+
+    /// The port's address.
+    pub fn address(&self) -> String {
+        self.port.address()
+    }
 }
 
 /// A gate at which scripts wait until the test opens it.

@@ -1,0 +1,249 @@
+//! HTTP/2, TLS, subrequests, and the ways in which nginx itself can run.
+#![cfg(feature = "tools")]
+
+mod common;
+
+use common::client::Client;
+use common::curl::{curl, write_certificate};
+use common::memcached::Memcached;
+use common::nginx::{self, Nginx, Setup};
+use common::port::Port;
+use common::{site, wait_until};
+
+/// A second server that listens on `port` with `parameters`, and looks up `/file/ID`.
+fn second_server(setup: Setup, port: &Port, parameters: &str, directives: &str) -> Setup {
+    let prefix = setup.prefix().display().to_string();
+    setup.http(&format!(
+        "server {{
+            listen {} {parameters};
+            {directives}
+            location /file/ {{ http_sendfile on; }}
+            location /files/ {{ internal; alias {prefix}/files/; }}
+        }}\n",
+        port.address()
+    ))
+}
+
+/// The parameters of `listen` and the directive that switch HTTP/2 on in this version of nginx.
+fn http2() -> (&'static str, &'static str) {
+    assert!(
+        nginx::built_with("http_v2_module"),
+        "this nginx has no HTTP/2"
+    );
+    if nginx::version() >= (1, 25, 1) {
+        ("", "http2 on;")
+    } else {
+        ("http2", "")
+    }
+}
+
+/// Asks for many IDs at once over one connection of curl's and looks at every body.
+fn ask_for_all(scheme: &str, port: &Port, options: &[&str]) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut arguments: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
+    for id in 0..40 {
+        let target = directory.path().join(id.to_string()).display().to_string();
+        arguments.extend([
+            format!("{scheme}://{}/file/{id}", port.address()),
+            "-o".to_owned(),
+            target,
+        ]);
+    }
+    curl(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    for id in 0..40 {
+        let body = std::fs::read(directory.path().join(id.to_string())).expect("a body");
+        assert_eq!(body, site::content_of(id), "ID {id}");
+    }
+}
+
+#[test]
+fn smoke_http_2_serves_many_streams_at_once() {
+    let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
+    let (parameters, directive) = http2();
+    let setup = second_server(Setup::new(), &port, parameters, directive);
+    let _nginx = setup.store(&memcached.address()).files(0..40).start();
+    ask_for_all(
+        "http",
+        &port,
+        &[
+            "--http2-prior-knowledge",
+            "--parallel",
+            "--parallel-max",
+            "40",
+        ],
+    );
+    let version = curl(&[
+        "--http2-prior-knowledge",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_version} %{http_code}",
+        &format!("http://{}/file/7", port.address()),
+    ]);
+    assert_eq!(String::from_utf8_lossy(&version), "2 200");
+}
+
+#[test]
+fn tls_serves_with_either_protocol() {
+    assert!(
+        nginx::built_with("http_ssl_module"),
+        "this nginx has no TLS"
+    );
+    let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
+    let (parameters, directive) = http2();
+    let setup = Setup::new();
+    let prefix = setup.prefix().display().to_string();
+    write_certificate(setup.prefix());
+    let directives = format!(
+        "{directive} ssl_certificate {prefix}/certificate.pem; ssl_certificate_key {prefix}/key.pem;"
+    );
+    let setup = second_server(setup, &port, &format!("ssl {parameters}"), &directives);
+    let _nginx = setup.store(&memcached.address()).files(0..40).start();
+    ask_for_all("https", &port, &["--insecure", "--http1.1"]);
+    ask_for_all("https", &port, &["--insecure", "--http2", "--parallel"]);
+}
+
+#[test]
+fn a_page_includes_files_by_their_ids() {
+    let memcached = Memcached::with_paths(0..10);
+    let page = "<!--#include virtual=\"/file/7\" -->|<!--#include virtual=\"/file/77\" -->|\
+        <!--#include virtual=\"/file/8?x=1\" -->|<!--#include virtual=\"/file/7\" -->.\n";
+    let nginx = Setup::new()
+        .store(&memcached.address())
+        .files(0..10)
+        .document("page.html", page.as_bytes())
+        .document("file/77", b"a document\n")
+        .server("ssi on;\n")
+        .lookups("")
+        .start();
+    let (seven, eight) = (site::content_of(7), site::content_of(8));
+    let (seven, eight) = (
+        String::from_utf8_lossy(&seven),
+        String::from_utf8_lossy(&eight),
+    );
+    let mut client = nginx.connect();
+    for _ in 0..3 {
+        let response = client.get("/page.html");
+        assert_eq!(
+            response.text(),
+            format!("{seven}|a document\n|{eight}|{seven}.\n")
+        );
+    }
+}
+
+#[test]
+fn a_page_whose_reader_leaves_leaves_nothing_behind() {
+    let memcached = Memcached::with_paths(0..10);
+    let nginx = Setup::new()
+        .store(&memcached.address())
+        .files(0..10)
+        .document(
+            "page.html",
+            b"<!--#include virtual=\"/file/7\" --><!--#include virtual=\"/file/8\" -->",
+        )
+        .server("ssi on; http_sendfile_timeout 10s;\n")
+        .lookups("")
+        .start();
+    memcached.stop();
+    for _ in 0..20 {
+        let mut client = nginx.connect();
+        client.ask("/page.html");
+        client.abort();
+    }
+    memcached.go_on();
+    let response = nginx.get("/page.html");
+    assert_eq!(
+        response.body,
+        [site::content_of(7), site::content_of(8)].concat()
+    );
+}
+
+#[test]
+fn a_subrequest_for_authorisation_may_be_a_lookup() {
+    assert!(
+        nginx::built_with("http_auth_request_module"),
+        "this nginx has no auth_request"
+    );
+    let memcached = Memcached::with_paths(0..10);
+    let nginx = Setup::new()
+        .store(&memcached.address())
+        .files(0..10)
+        .document("guarded/page", b"a secret\n")
+        .location("/guarded/", "auth_request /may/$arg_ticket;")
+        .location(
+            "/may/",
+            "http_sendfile on; http_sendfile_fallback off; error_page 404 =403 /no;",
+        )
+        .location("= /no", "return 403;")
+        .location("/file/", "http_sendfile on; auth_request /yes;")
+        .location("= /yes", "return 204;")
+        .start();
+    let mut client = nginx.connect();
+    assert_eq!(client.get("/guarded/page?ticket=7").text(), "a secret\n");
+    assert_eq!(client.get("/guarded/page?ticket=77").status, 403);
+    assert_eq!(client.get("/file/8").body, site::content_of(8));
+}
+
+#[test]
+fn a_mirrored_request_may_be_a_lookup() {
+    let memcached = Memcached::with_paths(0..10);
+    let nginx = Setup::new()
+        .store(&memcached.address())
+        .files(0..10)
+        .location("/file/", "http_sendfile on; mirror /mirror/8;")
+        .location("/mirror/", "internal; http_sendfile on;")
+        .start();
+    let mut client = nginx.connect();
+    for _ in 0..5 {
+        assert_eq!(client.get("/file/7").body, site::content_of(7));
+    }
+    wait_until("the mirrored lookups", || {
+        memcached.statistic("get_hits") == 10
+    });
+}
+
+/// One process that is master and worker at once, as used for debugging.
+fn single_process() -> (Memcached, Nginx) {
+    let memcached = Memcached::with_paths(0..10);
+    let nginx = Setup::new()
+        .workers(0)
+        .main("master_process off;\n")
+        .http("http_sendfile_cache_zone lookups:1m;\n")
+        .store(&memcached.address())
+        .files(0..10)
+        .lookups("http_sendfile_cache lookups;")
+        .start();
+    (memcached, nginx)
+}
+
+#[test]
+fn a_single_process_serves() {
+    let (_memcached, nginx) = single_process();
+    let lookups = [nginx.get("/file/7"), nginx.get("/file/7")].map(|response| {
+        assert_eq!(response.body, site::content_of(7));
+        response.lookup().to_owned()
+    });
+    assert_eq!(lookups, ["FOUND", "HIT"]);
+}
+
+#[test]
+fn workers_take_turns_with_a_mutex_or_a_socket_each() {
+    let memcached = Memcached::with_paths(0..10);
+    let port = Port::reserve();
+    let setup = second_server(Setup::new(), &port, "reuseport", "");
+    let nginx = setup
+        .workers(3)
+        .events("accept_mutex on; multi_accept on;")
+        .store(&memcached.address())
+        .files(0..10)
+        .lookups("")
+        .start();
+    for id in 0..10 {
+        assert_eq!(nginx.get(&format!("/file/{id}")).body, site::content_of(id));
+        let mut client = Client::connect(port.number());
+        assert_eq!(
+            client.get(&format!("/file/{id}")).body,
+            site::content_of(id)
+        );
+    }
+}
