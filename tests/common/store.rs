@@ -199,13 +199,14 @@ where
     S: Fn(&Exchange) -> Then,
 {
     let mut lines = BufReader::new(stream);
-    let mut line = String::new();
-    while lines.read_line(&mut line)? > 0 {
+    let mut bytes = Vec::new();
+    while lines.read_until(b'\n', &mut bytes)? > 0 {
+        let line = String::from_utf8_lossy(&bytes);
         let key = line
             .strip_suffix("\r\n")
             .and_then(|line| line.strip_prefix("get "));
         let key = key
-            .unwrap_or_else(|| panic!("not a request of the text protocol: {line:?}"))
+            .unwrap_or_else(|| panic!("no request of the text protocol: {line:?}"))
             .to_owned();
         *state
             .requests
