@@ -5,3 +5,45 @@
 
 pub mod core;
 pub mod shm;
+
+#[cfg(feature = "nginx")]
+pub mod nginx;
+#[cfg(feature = "nginx")]
+pub mod sendfile;
+
+/// What nginx looks for in a shared object. Its own build generates the same, by `config`.
+#[cfg(feature = "export-modules")]
+mod export {
+    #![allow(non_upper_case_globals)]
+
+    use std::ffi::{c_char, CStr};
+    use std::ptr;
+
+    use nginx_sys::ngx_module_t;
+
+    use crate::sendfile::ngx_http_smart_sendfile_module;
+
+    const fn text(name: &'static CStr) -> *const c_char {
+        name.as_ptr()
+    }
+
+    /// The modules.
+    #[no_mangle]
+    pub static mut ngx_modules: [*const ngx_module_t; 2] =
+        [&raw const ngx_http_smart_sendfile_module, ptr::null()];
+
+    /// Their names.
+    #[no_mangle]
+    pub static mut ngx_module_names: [*const c_char; 2] =
+        [text(c"ngx_http_smart_sendfile_module"), ptr::null()];
+
+    /// The modules that ours stand before in nginx's list, so that their handlers, which run in reverse
+    /// order, come first: `mirror` and `try_files`.
+    #[no_mangle]
+    pub static mut ngx_module_order: [*const c_char; 4] = [
+        text(c"ngx_http_smart_sendfile_module"),
+        text(c"ngx_http_mirror_module"),
+        text(c"ngx_http_try_files_module"),
+        ptr::null(),
+    ];
+}

@@ -1,0 +1,178 @@
+//! Reading nginx's configuration: directive arguments, memory that lives as long as the
+//! configuration does, inheritance between levels.
+
+use std::ffi::{c_char, c_void};
+use std::fmt;
+use std::ptr;
+
+use nginx_sys::{
+    ngx_conf_t, ngx_flag_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
+    ngx_http_complex_value_t, ngx_msec_t, ngx_palloc, ngx_parse_size, ngx_parse_time,
+    ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
+};
+use ngx::ngx_conf_log_error;
+
+use super::guard::guard;
+
+/// A flag that no directive has set (`NGX_CONF_UNSET`).
+pub const UNSET: ngx_flag_t = -1;
+/// A number that no directive has set (`NGX_CONF_UNSET_UINT`, `NGX_CONF_UNSET_MSEC`).
+pub const UNSET_UINT: ngx_uint_t = ngx_uint_t::MAX;
+
+/// What a directive's setter answers nginx on success.
+const CONF_OK: *mut c_char = ptr::null_mut();
+/// … and when it has written its own line to the log (`NGX_CONF_ERROR`).
+const CONF_ERROR: *mut c_char = ptr::without_provenance_mut(usize::MAX);
+
+/// Why a directive is refused.
+pub enum Refusal {
+    /// nginx puts the directive's name before this text and the file and line behind it, as in
+    /// `"http_sendfile" directive is duplicate`.
+    Directive(&'static std::ffi::CStr),
+    /// The whole sentence; nginx adds file and line.
+    Sentence(String),
+    /// The sentence has been logged by nginx.
+    Logged,
+}
+
+impl<T: fmt::Display> From<T> for Refusal {
+    fn from(sentence: T) -> Self {
+        Self::Sentence(sentence.to_string())
+    }
+}
+
+/// A compiled text with variables; valid as long as the configuration.
+#[derive(Clone, Copy)]
+pub struct ComplexValue(pub(super) *mut ngx_http_complex_value_t);
+
+/// nginx's view of the configuration while it is read.
+#[derive(Clone, Copy)]
+pub struct Conf(*mut ngx_conf_t);
+
+impl Conf {
+    /// # Safety
+    /// `cf` is what nginx has passed to a callback that is running.
+    pub unsafe fn from_raw(cf: *mut ngx_conf_t) -> Self {
+        Self(cf)
+    }
+
+    /// The pointer, for calls of nginx.
+    pub fn raw(self) -> *mut ngx_conf_t {
+        self.0
+    }
+
+    /// The directive's words, its name first.
+    pub fn args(&self) -> &[ngx_str_t] {
+        // SAFETY: nginx keeps the words of the directive being set in `cf->args`.
+        unsafe { (*(*self.0).args).as_slice() }
+    }
+
+    /// The directive's arguments.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.args().iter().skip(1).map(ngx_str_t::as_bytes)
+    }
+
+    /// Memory of the configuration's lifetime.
+    pub fn pool(self) -> *mut ngx_pool_t {
+        // SAFETY: `cf` and its pool are valid while the callback runs.
+        unsafe { (*self.0).pool }
+    }
+
+    /// Writes a sentence at `emerg`, with file and line.
+    pub fn log(self, sentence: fmt::Arguments<'_>) {
+        ngx_conf_log_error!(NGX_LOG_EMERG, self.0, "{sentence}");
+    }
+
+    /// Moves a value to memory of the configuration's lifetime; it is dropped with it.
+    pub fn keep<T>(self, value: T) -> Result<&'static mut T, Refusal> {
+        // SAFETY: the pool is valid; the cleanup's data is memory for a `T`, which is written before
+        // anybody can run the cleanup. The reference lives as long as the configuration, which
+        // outlasts everybody who runs by it.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add(self.pool(), size_of::<T>());
+            if cleanup.is_null() {
+                return Err(Refusal::Logged);
+            }
+            let place = (*cleanup).data.cast::<T>();
+            place.write(value);
+            (*cleanup).handler = Some(drop_kept::<T>);
+            Ok(&mut *place)
+        }
+    }
+
+    /// Compiles a value with variables.
+    pub fn complex_value(self, text: &ngx_str_t) -> Result<ComplexValue, Refusal> {
+        // SAFETY: the pool is valid; a zeroed compile request is one without options.
+        unsafe {
+            let size = size_of::<ngx_http_complex_value_t>();
+            let value = ngx_palloc(self.pool(), size).cast::<ngx_http_complex_value_t>();
+            let mut text = *text;
+            let mut compile: ngx_http_compile_complex_value_t = std::mem::zeroed();
+            compile.cf = self.0;
+            compile.value = &raw mut text;
+            compile.complex_value = value;
+            if value.is_null() || ngx_http_compile_complex_value(&raw mut compile) != 0 {
+                return Err(Refusal::Logged);
+            }
+            Ok(ComplexValue(value))
+        }
+    }
+}
+
+unsafe extern "C" fn drop_kept<T>(data: *mut c_void) {
+    // SAFETY: `Conf::keep` has written a `T` there; nginx runs a cleanup once.
+    guard((), || unsafe { data.cast::<T>().drop_in_place() });
+}
+
+/// Runs a directive's setter and tells nginx how it went.
+pub fn set(cf: *mut ngx_conf_t, setter: impl FnOnce(Conf) -> Result<(), Refusal>) -> *mut c_char {
+    // SAFETY: `cf` comes from nginx, in a callback that is running.
+    let conf = unsafe { Conf::from_raw(cf) };
+    guard(CONF_ERROR, || match setter(conf) {
+        Ok(()) => CONF_OK,
+        Err(Refusal::Directive(text)) => text.as_ptr().cast_mut(),
+        Err(Refusal::Sentence(sentence)) => {
+            conf.log(format_args!("{sentence}"));
+            CONF_ERROR
+        }
+        Err(Refusal::Logged) => CONF_ERROR,
+    })
+}
+
+/// A size as nginx writes it: `10m`, `512k`. `None`: it is none.
+pub fn parse_size(text: &[u8]) -> Option<usize> {
+    let mut text = borrowed(text);
+    // SAFETY: the call reads the text and keeps nothing of it.
+    usize::try_from(unsafe { ngx_parse_size(&raw mut text) }).ok()
+}
+
+/// A time as nginx writes it, in milliseconds: `500ms`, `10s`. `None`: it is none.
+pub fn parse_time(text: &[u8]) -> Option<u64> {
+    let mut text = borrowed(text);
+    // SAFETY: the call reads the text and keeps nothing of it.
+    u64::try_from(unsafe { ngx_parse_time(&raw mut text, 0) }).ok()
+}
+
+/// nginx's view of bytes, for calls that do not keep it.
+pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
+    ngx_str_t {
+        len: bytes.len(),
+        data: bytes.as_ptr().cast_mut(),
+    }
+}
+
+/// Takes the outer level's flag, or the default, where no directive has set one.
+pub fn merge_flag(value: &mut ngx_flag_t, outer: ngx_flag_t, default: ngx_flag_t) {
+    if *value == UNSET {
+        *value = if outer == UNSET { default } else { outer };
+    }
+}
+
+/// The same for numbers and milliseconds.
+pub fn merge_uint(value: &mut ngx_uint_t, outer: ngx_uint_t, default: ngx_uint_t) {
+    if *value == UNSET_UINT {
+        *value = if outer == UNSET_UINT { default } else { outer };
+    }
+}
+
+const _: () = assert!(size_of::<ngx_uint_t>() == size_of::<ngx_msec_t>());

@@ -1,0 +1,36 @@
+//! The glue to nginx, and the home of FFI and `unsafe`. Capabilities see what is exported here and
+//! write no `unsafe` of their own.
+//!
+//! nginx runs a worker in one thread and calls back into this module; every callback goes through
+//! [`guard::guard`]. Handles such as [`request::Request`] are as good as the pointer inside: they
+//! are not kept past a call that can finalise what they name, and whoever waits registers a
+//! cleanup that forgets them.
+
+pub mod conf;
+pub mod event;
+pub mod guard;
+pub mod log;
+pub mod module;
+pub mod peer;
+pub mod record;
+pub mod request;
+pub mod socket;
+pub mod suspend;
+pub mod variable;
+pub mod zone;
+
+use nginx_sys::ngx_msec_t;
+
+/// nginx's clock, in milliseconds since the machine's start: the time at which this turn of the event loop
+/// began, without a system call.
+pub fn now() -> u64 {
+    // SAFETY: nginx updates this word in the worker's only thread.
+    let now: ngx_msec_t = unsafe { nginx_sys::ngx_current_msec };
+    now as u64
+}
+
+/// Whether this worker has been told to go and only finishes its requests.
+pub fn exiting() -> bool {
+    // SAFETY: nginx sets the flag in the worker's only thread.
+    unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_terminate != 0 }
+}

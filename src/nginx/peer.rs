@@ -1,0 +1,166 @@
+//! The choice of a server by an `upstream` block, with its account of failures.
+//!
+//! Only the choice: nginx's upstream machinery wants a connection per request, so the address is
+//! taken from it and the conversation is our own. A balancer works on a `ngx_http_upstream_t` of the
+//! request; it sees ours for the time of a call, and `$upstream_…` never.
+
+use std::ptr::{self, NonNull};
+
+use nginx_sys::{
+    ngx_close_connection, ngx_http_upstream_add, ngx_http_upstream_srv_conf_t,
+    ngx_http_upstream_state_t, ngx_http_upstream_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
+    ngx_url_t, NGX_DONE, NGX_OK, NGX_PEER_FAILED, NGX_PEER_NEXT,
+};
+
+use super::conf::{Conf, Refusal};
+use super::request::Request;
+
+/// An `upstream` block, or the address that stands for one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Upstream(NonNull<ngx_http_upstream_srv_conf_t>);
+
+impl Upstream {
+    /// The block of a name, which may stand later in the configuration, or one made for an address.
+    pub fn add(cf: Conf, address: &ngx_str_t, default_port: u16) -> Result<Self, Refusal> {
+        // SAFETY: an all-zero `ngx_url_t` asks for nothing; `cf` is valid; nginx keeps the block with
+        // the configuration.
+        let upstream = unsafe {
+            let mut url: ngx_url_t = std::mem::zeroed();
+            url.url = *address;
+            url.default_port = default_port;
+            url.set_no_resolve(1);
+            ngx_http_upstream_add(cf.raw(), &raw mut url, 0)
+        };
+        NonNull::new(upstream).map(Self).ok_or(Refusal::Logged)
+    }
+
+    /// The block's name, or host and port of the address.
+    pub fn name(&self) -> String {
+        // SAFETY: the block lives as long as the configuration that this handle is part of.
+        let (host, port) = unsafe { (self.0.as_ref().host, self.0.as_ref().port) };
+        format!("{host}:{port}")
+    }
+}
+
+/// How a conversation with a server went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It answered, or was not given the time to.
+    Fine,
+    /// It answered that it does not have what another may have.
+    Next,
+    /// It failed, which the balancer counts.
+    Failed,
+}
+
+/// A server that a balancer has chosen. The address is the balancer's, to be copied.
+pub struct Chosen {
+    /// The address, as the kernel takes it.
+    pub address: *const nginx_sys::sockaddr,
+    /// Its length.
+    pub address_length: u32,
+    /// The address as a text, as in `$upstream_addr`.
+    pub name: *mut ngx_str_t,
+}
+
+/// The choices of one request, one after the other, until one server answers.
+///
+/// The balancer keeps its notes in that request's memory: [`Self::end`] comes before its end.
+pub struct Peer {
+    upstream: Box<ngx_http_upstream_t>,
+    state: Box<ngx_http_upstream_state_t>,
+    held: bool,
+    cached: bool,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        // SAFETY: nginx makes both with `ngx_pcalloc`; all-zero is their state before use.
+        unsafe {
+            Self {
+                upstream: Box::new(std::mem::zeroed()),
+                state: Box::new(std::mem::zeroed()),
+                held: false,
+                cached: false,
+            }
+        }
+    }
+}
+
+impl Peer {
+    /// Begins to choose servers of `block` for `r`. `false`: the balancer failed.
+    pub fn begin(&mut self, r: Request, block: Upstream) -> bool {
+        self.end(Verdict::Fine);
+        // SAFETY: as in `default`; the balancer's `init` works on `r->upstream`, which is ours for the
+        // time of the call. `header_time` is read by `least_time`; -1 is "none yet".
+        unsafe {
+            ptr::from_mut(&mut *self.upstream).write_bytes(0, 1);
+            ptr::from_mut(&mut *self.state).write_bytes(0, 1);
+            self.state.header_time = ngx_msec_t::MAX;
+            self.state.connect_time = ngx_msec_t::MAX;
+            self.state.response_time = ngx_msec_t::MAX;
+            self.upstream.state = &raw mut *self.state;
+            self.upstream.peer.log = (*r.connection()).log;
+            let Some(init) = (*block.0.as_ptr()).peer.init else {
+                return false;
+            };
+            let saved = (*r.raw()).upstream;
+            (*r.raw()).upstream = &raw mut *self.upstream;
+            let rc = init(r.raw(), block.0.as_ptr());
+            (*r.raw()).upstream = saved;
+            rc == NGX_OK as ngx_int_t
+        }
+    }
+
+    /// Chooses a server. `None`: there is none left to try.
+    pub fn choose(&mut self) -> Option<Chosen> {
+        self.end(Verdict::Fine);
+        let peer = &raw mut self.upstream.peer;
+        // SAFETY: `begin` has had the balancer fill in `get` and its data.
+        unsafe {
+            let rc = (*peer).get?(peer, (*peer).data);
+            // Done: the balancer has a connection to this server at hand, which we do not use.
+            self.cached = rc == NGX_DONE as ngx_int_t;
+            self.held = self.cached || rc == NGX_OK as ngx_int_t;
+            self.held.then(|| Chosen {
+                address: (*peer).sockaddr,
+                address_length: (*peer).socklen,
+                name: (*peer).name,
+            })
+        }
+    }
+
+    /// Whether another server may be tried after the one chosen last has been given back.
+    pub fn has_more(&self) -> bool {
+        self.upstream.peer.tries > 0
+    }
+
+    /// Gives back the server chosen last: exactly once for each choice, or counts would leak.
+    pub fn end(&mut self, verdict: Verdict) {
+        if !std::mem::take(&mut self.held) {
+            return;
+        }
+        let peer = &raw mut self.upstream.peer;
+        let state = match verdict {
+            Verdict::Fine => 0,
+            Verdict::Next => NGX_PEER_NEXT,
+            Verdict::Failed => NGX_PEER_FAILED,
+        };
+        if self.cached {
+            // What `keepalive` wants to see of a connection that goes back to it unused.
+            self.upstream.set_keepalive(1);
+            self.upstream.set_request_body_sent(1);
+        }
+        // SAFETY: `get` succeeded and nothing was given back since; a connection that the balancer
+        // does not take back is ours to close.
+        unsafe {
+            if let Some(free) = (*peer).free {
+                free(peer, (*peer).data, state as ngx_uint_t);
+            }
+            if !(*peer).connection.is_null() {
+                ngx_close_connection((*peer).connection);
+                (*peer).connection = ptr::null_mut();
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! A client's request.
+
+use std::ptr::{self, NonNull};
+
+use nginx_sys::{
+    ngx_connection_t, ngx_http_complex_value, ngx_http_finalize_request,
+    ngx_http_internal_redirect, ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_pnalloc,
+    ngx_str_t, NGX_DONE, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_OK,
+};
+
+use super::conf::ComplexValue;
+use super::log::Log;
+use super::module::Module;
+
+/// A handle to a request; valid until something finalises it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Request(NonNull<ngx_http_request_t>);
+
+impl Request {
+    /// # Safety
+    /// `r` is a request that nginx has passed to a callback, or one that has not ended since.
+    pub unsafe fn from_raw(r: *mut ngx_http_request_t) -> Option<Self> {
+        NonNull::new(r).map(Self)
+    }
+
+    /// The pointer, for calls of nginx.
+    pub fn raw(self) -> *mut ngx_http_request_t {
+        self.0.as_ptr()
+    }
+
+    fn get(&self) -> &ngx_http_request_t {
+        // SAFETY: the handle is valid, see above; the reference does not outlive the borrow.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Whether this is what the client asked for, rather than a subrequest.
+    pub fn is_main(&self) -> bool {
+        ptr::eq(self.get().main, self.raw())
+    }
+
+    /// Whether nginx has redirected it to another location.
+    pub fn is_internal(&self) -> bool {
+        self.get().internal() != 0
+    }
+
+    /// Whether its method is GET or HEAD.
+    pub fn is_get_or_head(&self) -> bool {
+        self.get().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
+    }
+
+    /// Whether its location has a content handler of its own, such as `proxy_pass`.
+    pub fn has_content_handler(&self) -> bool {
+        self.get().content_handler.is_some()
+    }
+
+    /// The normalised URI path: memory of the request, also when a redirect has given it another.
+    pub fn uri(&self) -> &'static [u8] {
+        let uri = self.get().uri;
+        match uri.len {
+            0 => &[],
+            // SAFETY: nginx keeps the path in the request's pool or header buffer, as long as it.
+            length => unsafe { std::slice::from_raw_parts(uri.data, length) },
+        }
+    }
+
+    /// Its connection to the client, valid as long as it.
+    pub fn connection(&self) -> *mut ngx_connection_t {
+        self.get().connection
+    }
+
+    /// The log that names client and request.
+    pub fn log(&self) -> Log {
+        // SAFETY: a request's connection outlives it and always has a log.
+        Log(unsafe { (*self.get().connection).log })
+    }
+
+    /// The configuration of a module in its location.
+    pub fn location_conf<M: Module>(&self) -> &'static M::Location {
+        // SAFETY: nginx has there what the module has created, in a configuration that outlives
+        // the request.
+        unsafe { &*(*self.get().loc_conf.add(M::module().ctx_index)).cast::<M::Location>() }
+    }
+
+    /// The pointer that belongs to `module` until an internal redirect, null at first.
+    pub fn context(&self, module: &ngx_module_t) -> *mut std::ffi::c_void {
+        // SAFETY: nginx has a slot for every HTTP module.
+        unsafe { *self.get().ctx.add(module.ctx_index) }
+    }
+
+    /// Sets that pointer.
+    pub fn set_context(&self, module: &ngx_module_t, context: *mut std::ffi::c_void) {
+        // SAFETY: as in `context`; nobody holds a reference to the slot.
+        unsafe { *self.get().ctx.add(module.ctx_index) = context }
+    }
+
+    /// Memory that lives as long as the request. `None`: there is no more.
+    pub fn allocate(&self, length: usize) -> Option<&'static mut [u8]> {
+        // SAFETY: the pool is valid; the bytes are initialised before they are lent. Nobody keeps the
+        // slice beyond the request, whose own structures it goes into.
+        unsafe {
+            let bytes = NonNull::new(ngx_pnalloc(self.get().pool, length).cast::<u8>())?;
+            bytes.write_bytes(0, length);
+            Some(std::slice::from_raw_parts_mut(bytes.as_ptr(), length))
+        }
+    }
+
+    /// A copy in memory of the request. `None`: there is no more.
+    pub fn copy(&self, bytes: &[u8]) -> Option<&'static [u8]> {
+        let copy = self.allocate(bytes.len())?;
+        copy.copy_from_slice(bytes);
+        Some(copy)
+    }
+
+    /// The value of a text with variables: memory of the request or of the configuration. `None`:
+    /// there is no more memory.
+    pub fn evaluate(&self, value: ComplexValue) -> Option<&'static [u8]> {
+        let mut text = ngx_str_t::empty();
+        // SAFETY: the request is valid; `Conf::complex_value` has compiled the value in the
+        // configuration by which the request runs.
+        unsafe {
+            let rc = ngx_http_complex_value(self.raw(), value.0, &raw mut text);
+            (rc == NGX_OK as ngx_int_t).then(|| match text.len {
+                0 => &[] as &'static [u8],
+                length => std::slice::from_raw_parts(text.data, length),
+            })
+        }
+    }
+
+    /// Goes on with the request as if it had asked for `uri`, its arguments kept. The request may
+    /// have ended when this returns. `uri` is memory of the request or the configuration.
+    pub fn redirect(self, uri: &'static [u8]) {
+        let mut uri = ngx_str_t {
+            len: uri.len(),
+            data: uri.as_ptr().cast_mut(),
+        };
+        // SAFETY: the request is valid; nginx copies the two strings before it runs the request.
+        unsafe {
+            ngx_http_internal_redirect(self.raw(), &raw mut uri, &raw mut (*self.raw()).args);
+        }
+    }
+
+    /// Gives up the reference to the request that a phase holds beside the one that a redirect has taken.
+    pub fn release(self) {
+        // SAFETY: the redirect has counted the request up, so it is still valid.
+        unsafe { ngx_http_finalize_request(self.raw(), NGX_DONE as ngx_int_t) }
+    }
+}

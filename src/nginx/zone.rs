@@ -1,0 +1,188 @@
+//! Shared-memory zones: declared by a directive, one structure each, kept over reloads.
+//!
+//! A kind of zone is a type that implements [`Shared`]. nginx has one namespace for all zones and
+//! tells kinds apart by a tag, which is the type's own static; so two kinds of one name are refused.
+
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
+
+use nginx_sys::{
+    ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_alloc, ngx_slab_pool_t, ngx_str_t,
+    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_WARN, NGX_OK,
+};
+
+use super::conf::{parse_size, Conf, Refusal};
+use super::guard::guard;
+use super::log::Log;
+use crate::shm::{words, Word};
+
+/// A structure in shared memory.
+pub trait Shared: Sized + 'static {
+    /// The directive that declares a zone of this kind.
+    const DIRECTIVE: &'static str;
+
+    /// What makes the kind unique in nginx's namespace of zones.
+    fn tag() -> *mut c_void;
+
+    /// Formats fresh memory. `None`: it is too small.
+    fn create(words: &'static [Word]) -> Option<Self>;
+
+    /// Takes over memory that [`Self::create`] has formatted. `None`: this version cannot read it.
+    fn open(words: &'static [Word]) -> Option<Self>;
+}
+
+/// A zone of kind `T`, as directives refer to it. It holds nothing until nginx has mapped it.
+pub struct Zone<T>(NonNull<ngx_shm_zone_t>, std::marker::PhantomData<T>);
+
+impl<T> Clone for Zone<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Zone<T> {}
+
+impl<T> PartialEq for Zone<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<T: Shared> Zone<T> {
+    /// Declares a zone, from an argument `name:size`.
+    pub fn declare(cf: Conf, argument: &[u8]) -> Result<Self, Refusal> {
+        let (name, size) = name_and_size(cf, argument)?;
+        // SAFETY: the least sensible zone in nginx's own eyes; a constant after start-up.
+        let minimum = 8 * unsafe { nginx_sys::ngx_pagesize };
+        if size < minimum {
+            return Err(format!("zone \"{name}\" is too small").into());
+        }
+        let zone = Self::add(cf, &name, size)?;
+        // SAFETY: `add` has got the zone from nginx, which keeps it for the configuration.
+        let raw = unsafe { &mut *zone.0.as_ptr() };
+        if !raw.data.is_null() {
+            return Err(format!("{} \"{name}\" is duplicate", T::DIRECTIVE).into());
+        }
+        raw.init = Some(init::<T>);
+        raw.data = ptr::from_mut(cf.keep(None::<T>)?).cast();
+        Ok(zone)
+    }
+
+    /// The zone of a name, which may be declared later in the configuration.
+    pub fn named(cf: Conf, name: &ngx_str_t) -> Result<Self, Refusal> {
+        Self::add(cf, name, 0)
+    }
+
+    fn add(cf: Conf, name: &ngx_str_t, size: usize) -> Result<Self, Refusal> {
+        let mut name = *name;
+        // SAFETY: `cf` is valid; nginx keeps the name, whose bytes live in the configuration.
+        let zone = unsafe { ngx_shared_memory_add(cf.raw(), &raw mut name, size, T::tag()) };
+        NonNull::new(zone)
+            .map(|zone| Self(zone, std::marker::PhantomData))
+            .ok_or(Refusal::Logged)
+    }
+
+    /// The zone's name.
+    pub fn name(&self) -> &ngx_str_t {
+        // SAFETY: nginx keeps the zone as long as the configuration that this handle is part of.
+        unsafe { &(*self.0.as_ptr()).shm.name }
+    }
+
+    /// Whether a directive has declared it.
+    pub fn is_declared(&self) -> bool {
+        // SAFETY: as in `name`.
+        unsafe { !(*self.0.as_ptr()).data.is_null() }
+    }
+
+    /// The structure in it. `None`: not mapped yet.
+    pub fn get(&self) -> Option<&'static T> {
+        // SAFETY: as in `name`; `declare` has made `data` an `Option<T>` of the configuration's
+        // lifetime, and only `init` writes it, before any request.
+        unsafe {
+            (*self.0.as_ptr())
+                .data
+                .cast::<Option<T>>()
+                .as_ref()?
+                .as_ref()
+        }
+    }
+}
+
+fn name_and_size(cf: Conf, argument: &[u8]) -> Result<(ngx_str_t, usize), Refusal> {
+    let invalid = || {
+        format!(
+            "invalid zone size \"{}\"",
+            String::from_utf8_lossy(argument)
+        )
+    };
+    let colon = argument
+        .iter()
+        .position(|byte| *byte == b':')
+        .ok_or_else(invalid)?;
+    let (name, size) = argument.split_at(colon);
+    if name.is_empty() {
+        return Err(format!(
+            "invalid zone name in \"{}\"",
+            String::from_utf8_lossy(argument)
+        )
+        .into());
+    }
+    let size = parse_size(&size[1..]).ok_or_else(invalid)?;
+    // SAFETY: the pool is the configuration's.
+    let name = unsafe { ngx_str_t::from_bytes(cf.pool(), name) }.ok_or(Refusal::Logged)?;
+    Ok((name, size))
+}
+
+/// Runs once per zone before a configuration is accepted. `old` is the previous configuration's
+/// `data` if nginx has kept the memory, which it does when name, tag and size are the same.
+unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, _old: *mut c_void) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes a mapped zone; its memory begins with the slab pool that nginx has
+        // set up, and `data` is the `Option<T>` of `Zone::declare`.
+        let (pool, state) = unsafe {
+            let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
+            (pool, &mut *(*zone).data.cast::<Option<T>>())
+        };
+        *state = mapped::<T>(pool);
+        if state.is_none() {
+            // SAFETY: the zone is valid.
+            let name = unsafe { (*zone).shm.name };
+            Log::cycle().write(NGX_LOG_EMERG, format_args!("zone \"{name}\" is too small"));
+            return NGX_ERROR as ngx_int_t;
+        }
+        NGX_OK as ngx_int_t
+    })
+}
+
+/// Opens what an earlier configuration has left in the pool, else takes all of it and formats it.
+fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t) -> Option<T> {
+    // SAFETY: the pool is mapped and set up. `data` is ours: null in fresh memory, else the start of a
+    // region that begins with its length in bytes (see below), and all access is by atomic words.
+    unsafe {
+        if let Some(region) = NonNull::new((*pool).data.cast::<u8>()) {
+            let bytes = region.cast::<usize>().read();
+            let kept = T::open(payload(region, bytes));
+            if kept.is_none() {
+                let message = format_args!("{} has another layout, emptied", T::DIRECTIVE);
+                Log::cycle().write(NGX_LOG_WARN, message);
+            }
+            return kept.or_else(|| T::create(payload(region, bytes)));
+        }
+        let bytes = (*pool).pfree * nginx_sys::ngx_pagesize;
+        let region = NonNull::new(ngx_slab_alloc(pool, bytes).cast::<u8>())?;
+        region.cast::<usize>().write(bytes);
+        (*pool).data = region.as_ptr().cast();
+        T::create(payload(region, bytes))
+    }
+}
+
+/// A cache line at the start of a region holds its length; the rest is the structure's.
+const LENGTH: usize = 64;
+
+/// # Safety
+/// `region` is `bytes` long, page-aligned, mapped as long as the configuration runs, and beyond
+/// its first cache line only touched through atomic words.
+unsafe fn payload(region: NonNull<u8>, bytes: usize) -> &'static [Word] {
+    // SAFETY: the caller vouches for it.
+    unsafe { words(region.add(LENGTH), bytes - LENGTH) }
+}

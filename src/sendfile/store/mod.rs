@@ -1,0 +1,252 @@
+//! The store: this worker's conversations with memcached, and who waits for what.
+//!
+//! Everything here belongs to one worker and is made at its first lookup. [`desk`] knows the
+//! flights and gives answers, [`network`] knows servers and connections; this module lets events
+//! in and decides what happens to a flight whose server has failed.
+//!
+//! A request may end while it is resumed, and may ask again: so nothing is borrowed then. What an
+//! event has decided is gathered in the desk and carried out by [`settle`].
+
+mod desk;
+mod network;
+
+use std::cell::RefCell;
+
+use nginx_sys::NGX_LOG_ERR;
+use slotmap::{Key, KeyData};
+
+use self::desk::{Desk, Failure};
+use self::network::{ConnectionId, Loss, Network};
+use super::conf::Settings;
+use crate::core::flight::{FlightId, WaiterId};
+use crate::core::policy::Outcome;
+use crate::nginx::event::{Event, Handler};
+use crate::nginx::now;
+use crate::nginx::request::Request;
+use crate::nginx::socket::Events;
+use crate::nginx::suspend::{resume, sleep, Sleeper};
+
+struct Store {
+    desk: Desk,
+    network: Network,
+    /// Runs when the first deadline may have come.
+    deadlines: Event,
+}
+
+thread_local! {
+    static STORE: RefCell<Option<Store>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a buffer for a path.
+pub fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    SCRATCH.with_borrow_mut(work)
+}
+
+fn with<T>(work: impl FnOnce(&mut Store) -> T) -> T {
+    STORE.with_borrow_mut(|store| work(store.get_or_insert_with(Store::new)))
+}
+
+/// Asks for `key` on behalf of `r`, whose record is either answered when this returns, or will be when its
+/// handler is called again. `false`: there is no memory to wait in.
+pub fn ask(r: Request, settings: &'static Settings, key: &[u8]) -> bool {
+    let Some(waiter) = with(|store| store.ask(r, settings, key)) else {
+        return true;
+    };
+    let number = waiter.data().as_ffi();
+    if sleep::<Waiting>(r, number) {
+        return true;
+    }
+    Waiting::ended(number);
+    false
+}
+
+/// Closes all connections, for a worker that exits.
+pub fn close() {
+    if let Some(store) = STORE.take() {
+        store.network.close();
+    }
+}
+
+/// A request that waits, by the number of its waiter.
+struct Waiting;
+
+impl Sleeper for Waiting {
+    fn ended(number: u64) {
+        let waiter = WaiterId::from(KeyData::from_ffi(number));
+        STORE.with_borrow_mut(|store| {
+            if let Some(store) = store {
+                store.desk.forget(waiter);
+            }
+        });
+    }
+}
+
+/// Resumes those whose answers have come. Each may ask again, or end others that are to be resumed.
+fn settle() {
+    while let Some(r) = with(|store| store.desk.next_ready()) {
+        resume(r);
+    }
+    with(|store| {
+        if store.desk.flights.nobody_waits() {
+            store.deadlines.keep_worker(false);
+        }
+    });
+}
+
+/// The end of a turn of the event loop: what was asked in it leaves in one write for each connection.
+struct Turn;
+
+impl Handler for Turn {
+    fn run() {
+        with(Store::flush);
+        settle();
+    }
+}
+
+struct Deadline;
+
+impl Handler for Deadline {
+    fn run() {
+        with(Store::expire);
+        settle();
+    }
+}
+
+struct Traffic;
+
+impl Events for Traffic {
+    fn readable(token: u64) {
+        with(|store| store.readable(KeyData::from_ffi(token).into()));
+        settle();
+    }
+
+    fn writable(token: u64) {
+        with(|store| store.writable(KeyData::from_ffi(token).into()));
+        settle();
+    }
+}
+
+impl Store {
+    fn new() -> Self {
+        let network = Network::new();
+        let deadlines = Event::new::<Deadline>(network.log());
+        Self {
+            desk: Desk::default(),
+            network,
+            deadlines,
+        }
+    }
+
+    /// `None`: the record has been answered.
+    fn ask(&mut self, r: Request, settings: &'static Settings, key: &[u8]) -> Option<WaiterId> {
+        let (flight, is_new) = self.desk.enter(settings, key);
+        let deadline = now().saturating_add(settings.timeout);
+        let waiter = self.desk.flights.wait(flight, r, deadline)?;
+        self.deadlines.at(deadline);
+        self.deadlines.keep_worker(true);
+        if is_new {
+            self.try_servers(flight);
+        }
+        match self.desk.is_ready(waiter) {
+            true => None,
+            false => Some(waiter),
+        }
+    }
+
+    /// Sends a flight to the next server that can be reached, or ends it.
+    fn try_servers(&mut self, flight: FlightId) {
+        loop {
+            let Some(chosen) = self.desk.choose(flight) else {
+                let outcome = self.desk.outcome_without_server(flight);
+                return self.desk.land(flight, outcome, None);
+            };
+            let server = self.network.server(&chosen);
+            if self.send(flight, server) || !self.desk.may_retry(flight, Failure::Error) {
+                return;
+            }
+        }
+    }
+
+    /// Asks a server. `false`: there is no connection to it and none can be made now.
+    fn send(&mut self, flight: FlightId, server: usize) -> bool {
+        let timeout = self
+            .desk
+            .settings(flight)
+            .map_or(0, |settings| settings.connect_timeout);
+        let Some(id) = self.network.connection_to(server, timeout) else {
+            return false;
+        };
+        self.network.ask(id, flight, self.desk.flights.key(flight));
+        self.desk.sent(flight, id, self.network.name(server));
+        true
+    }
+
+    /// Goes on with a flight whose server has failed it.
+    fn retry(&mut self, flight: FlightId, failure: Failure) {
+        if self.desk.may_retry(flight, failure) {
+            self.try_servers(flight);
+        }
+    }
+
+    fn flush(&mut self) {
+        while let Some(id) = self.network.next_unflushed() {
+            if let Err(loss) = self.network.flush(id) {
+                self.lose(id, loss);
+            }
+        }
+    }
+
+    fn readable(&mut self, id: ConnectionId) {
+        if let Err(loss) = self.network.receive(id, &mut self.desk) {
+            self.lose(id, loss);
+        }
+        while let Some((flight, failure)) = self.desk.failed.pop() {
+            self.retry(flight, failure);
+        }
+    }
+
+    fn writable(&mut self, id: ConnectionId) {
+        if let Err(loss) = self.network.writable(id) {
+            self.lose(id, loss);
+        }
+    }
+
+    /// Ends a connection. Who waited on it innocently gets one more chance with the same server.
+    fn lose(&mut self, id: ConnectionId, loss: Loss) {
+        let Some(remains) = self.network.remove(id, loss) else {
+            return;
+        };
+        for (place, flight) in remains.flights.into_iter().enumerate() {
+            // What is no answer is the fault of the question at the front.
+            let innocent = remains.forgiven && !(place == 0 && loss == Loss::Protocol);
+            if self.desk.flights.first_waiter(flight).is_none() {
+                self.desk.land(flight, Outcome::Error, None);
+            } else if !(innocent
+                && self.desk.second_chance(flight)
+                && self.send(flight, remains.server))
+            {
+                self.retry(flight, loss.failure());
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        while let Some(waiter) = self.desk.flights.overdue(now()) {
+            let Some((r, flight)) = self.desk.flights.leave(waiter) else {
+                return;
+            };
+            r.log()
+                .write(NGX_LOG_ERR, format_args!("memcached timed out"));
+            self.desk
+                .deliver(flight, (waiter, r), Outcome::Timeout, None);
+            let connection = self.desk.overdue(flight, waiter);
+            if let Some(id) = connection.filter(|id| self.network.is_silent(*id, flight)) {
+                self.lose(id, Loss::Hung);
+            }
+        }
+        if let Some(deadline) = self.desk.flights.next_deadline() {
+            self.deadlines.at(deadline);
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! Servers and the connections to them.
+//!
+//! A connection is opened when it is first wanted and kept. A server that cannot be reached is left
+//! alone for a moment that doubles, so that a flood of requests is not a flood of connections.
+
+use std::rc::Rc;
+
+use nginx_sys::NGX_LOG_ERR;
+use slotmap::{new_key_type, Key, SlotMap};
+
+use super::desk::Failure;
+use super::{Traffic, Turn};
+use crate::core::flight::FlightId;
+use crate::core::memcache::Reply;
+use crate::core::pipeline::{Broken, Pipeline};
+use crate::nginx::event::Event;
+use crate::nginx::log::{Log, Shown};
+use crate::nginx::peer::Chosen;
+use crate::nginx::socket::{Address, ConnectionLog, Socket};
+use crate::nginx::{exiting, now};
+
+/// Connections to one server. One would do for throughput; with few requests at a time a
+/// few keep the server and this worker busy at once.
+const CONNECTIONS_MAX: usize = 4;
+
+/// Milliseconds for which a server that could not be reached is left alone: at first, and at most.
+const BACK_OFF: (u64, u64) = (20, 1000);
+
+/// Bytes read at once: some hundred answers.
+const BUFFER: usize = 64 * 1024;
+
+new_key_type! {
+    /// A connection, open or on its way.
+    pub struct ConnectionId;
+}
+
+/// Who takes the store's answers.
+pub trait Answers {
+    /// Takes an answer; says whether its key, if it has one, is the flight's.
+    fn answer(&mut self, flight: FlightId, reply: Reply<'_>) -> bool;
+}
+
+/// Why a connection has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It could not be made.
+    Refused,
+    /// It was not made in time.
+    ConnectTimeout,
+    /// The server, or the kernel, has closed it.
+    Closed,
+    /// The answer to the oldest question is none.
+    Protocol,
+    /// The server has said more than it was asked.
+    OutOfStep,
+    /// The server has been silent for longer than a request could wait.
+    Hung,
+    /// The worker exits and nothing is pending.
+    WorkerExits,
+}
+
+impl Loss {
+    /// What it means to a flight that was on the connection.
+    pub fn failure(self) -> Failure {
+        match self {
+            Self::ConnectTimeout | Self::Hung => Failure::Timeout,
+            _ => Failure::Error,
+        }
+    }
+}
+
+struct Server {
+    address: Address,
+    connections: Vec<ConnectionId>,
+    back_off: u64,
+    down_until: u64,
+}
+
+struct Connection {
+    socket: Socket,
+    server: usize,
+    pipeline: Pipeline,
+    is_connecting: bool,
+    /// Whether the server has ever answered on it.
+    has_spoken: bool,
+    is_unflushed: bool,
+}
+
+/// What is left of a connection that has ended.
+pub struct Remains {
+    pub server: usize,
+    /// The flights without an answer, oldest first.
+    pub flights: Vec<FlightId>,
+    /// Whether they may be sent again to the same server: it was the connection's fault, not theirs.
+    pub forgiven: bool,
+}
+
+/// All servers and connections of this worker.
+pub struct Network {
+    log: ConnectionLog,
+    servers: Vec<Server>,
+    connections: SlotMap<ConnectionId, Connection>,
+    unflushed: Vec<ConnectionId>,
+    /// Runs at the end of a turn of the event loop.
+    turn: Event,
+    buffer: Box<[u8]>,
+}
+
+impl Network {
+    pub fn new() -> Self {
+        let log = ConnectionLog::new(c"talking to memcached");
+        let turn = Event::new::<Turn>(log.log());
+        Self {
+            log,
+            turn,
+            servers: Vec::new(),
+            connections: SlotMap::with_key(),
+            unflushed: Vec::new(),
+            buffer: vec![0; BUFFER].into_boxed_slice(),
+        }
+    }
+
+    pub fn log(&self) -> Log {
+        self.log.log()
+    }
+
+    /// The number of a server by its address.
+    pub fn server(&mut self, chosen: &Chosen) -> usize {
+        let known = self
+            .servers
+            .iter()
+            .position(|server| server.address.is(chosen));
+        known.unwrap_or_else(|| {
+            let address = Address::copy(chosen);
+            let (back_off, down_until) = (BACK_OFF.0, 0);
+            self.servers.push(Server {
+                address,
+                connections: Vec::new(),
+                back_off,
+                down_until,
+            });
+            self.servers.len() - 1
+        })
+    }
+
+    /// The text of a server's address.
+    pub fn name(&self, server: usize) -> Rc<[u8]> {
+        self.servers[server].address.name()
+    }
+
+    /// A connection to a server: an idle one, else a new one, else the least busy.
+    pub fn connection_to(&mut self, server: usize, timeout: u64) -> Option<ConnectionId> {
+        let pending = |id: &ConnectionId| Some(self.connections.get(*id)?.pipeline.pending());
+        let open = &self.servers[server].connections;
+        let least = open
+            .iter()
+            .copied()
+            .min_by_key(|id| pending(id).unwrap_or(usize::MAX));
+        let is_idle = least.is_some_and(|id| pending(&id) == Some(0));
+        if is_idle || open.len() >= CONNECTIONS_MAX {
+            return least;
+        }
+        self.open(server, timeout).or(least)
+    }
+
+    fn open(&mut self, number: usize, timeout: u64) -> Option<ConnectionId> {
+        let server = &mut self.servers[number];
+        if now() < server.down_until {
+            return None;
+        }
+        let mut connection = None;
+        let id = self.connections.try_insert_with_key(|id| {
+            let token = id.data().as_ffi();
+            let (socket, is_connected) =
+                Socket::connect::<Traffic>(&server.address, &self.log, token).ok_or(())?;
+            connection = Some(is_connected);
+            Ok::<_, ()>(Connection {
+                socket,
+                server: number,
+                pipeline: Pipeline::default(),
+                is_connecting: !is_connected,
+                has_spoken: false,
+                is_unflushed: false,
+            })
+        });
+        let Ok(id) = id else {
+            server.leave_alone();
+            return None;
+        };
+        server.connections.push(id);
+        let socket = &self.connections[id].socket;
+        match connection {
+            Some(true) => socket.established(),
+            _ => socket.limit_connecting(timeout),
+        }
+        Some(id)
+    }
+
+    /// Asks a question at the end of this turn.
+    pub fn ask(&mut self, id: ConnectionId, flight: FlightId, key: &[u8]) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.pipeline.ask(flight, key, now());
+        connection.socket.set_idle(false);
+        if !std::mem::replace(&mut connection.is_unflushed, true) {
+            self.unflushed.push(id);
+            self.turn.post();
+        }
+    }
+
+    /// A connection with something to write.
+    pub fn next_unflushed(&mut self) -> Option<ConnectionId> {
+        self.unflushed.pop()
+    }
+
+    /// Writes what the kernel takes.
+    pub fn flush(&mut self, id: ConnectionId) -> Result<(), Loss> {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        connection.is_unflushed = false;
+        if connection.is_connecting {
+            return Ok(());
+        }
+        while !connection.pipeline.unsent().is_empty() && connection.socket.is_writable() {
+            let sent = connection.socket.send(connection.pipeline.unsent());
+            connection.pipeline.wrote(sent.map_err(|()| Loss::Closed)?);
+        }
+        connection.socket.watch().map_err(|()| Loss::Closed)
+    }
+
+    /// A connection has been made or has failed, or can be written to.
+    pub fn writable(&mut self, id: ConnectionId) -> Result<(), Loss> {
+        self.establish(id)?;
+        self.flush(id)
+    }
+
+    fn establish(&mut self, id: ConnectionId) -> Result<(), Loss> {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        if !connection.is_connecting {
+            return Ok(());
+        }
+        let server = &mut self.servers[connection.server];
+        let name = server.address.name();
+        if connection.socket.timed_out() {
+            let message = format_args!("memcached timed out, connecting to {}", Shown(&name));
+            self.log.log().write(NGX_LOG_ERR, message);
+            return Err(Loss::ConnectTimeout);
+        }
+        if let Err(error) = connection.socket.connected() {
+            let message = format_args!("connect() to {} failed: {error}", Shown(&name));
+            self.log.log().write(NGX_LOG_ERR, message);
+            return Err(Loss::Refused);
+        }
+        connection.is_connecting = false;
+        connection.socket.connecting_is_over();
+        connection.socket.established();
+        Ok(())
+    }
+
+    /// Reads what has come and hands the answers on.
+    pub fn receive(&mut self, id: ConnectionId, answers: &mut impl Answers) -> Result<(), Loss> {
+        self.establish(id)?;
+        let Some(connection) = self.connections.get_mut(id) else {
+            return Ok(());
+        };
+        if connection.socket.close_wanted() {
+            return Err(Loss::WorkerExits);
+        }
+        while connection.socket.is_readable() {
+            let received = connection.socket.receive(&mut self.buffer);
+            let length = match received.map_err(|()| Loss::Closed)? {
+                None => break,
+                Some(0) => return Err(Loss::Closed),
+                Some(length) => length,
+            };
+            connection.has_spoken = true;
+            let bytes = self.buffer.get(..length).unwrap_or_default();
+            let heard = connection
+                .pipeline
+                .hear(bytes, now(), |f, reply| answers.answer(f, reply));
+            if let Err(broken) = heard {
+                let name = self.servers[connection.server].address.name();
+                let message = format_args!("memcached sent {broken}, upstream: {}", Shown(&name));
+                self.log.log().write(NGX_LOG_ERR, message);
+                return Err(match broken {
+                    Broken::Protocol(_) | Broken::WrongKey => Loss::Protocol,
+                    Broken::Unsolicited | Broken::Endless => Loss::OutOfStep,
+                });
+            }
+        }
+        self.servers[connection.server].recovered();
+        let is_idle = connection.pipeline.is_idle();
+        connection.socket.set_idle(is_idle);
+        if is_idle && exiting() {
+            return Err(Loss::WorkerExits);
+        }
+        connection.socket.watch().map_err(|()| Loss::Closed)
+    }
+
+    /// Whether a connection has said nothing since a flight was sent on it.
+    pub fn is_silent(&self, id: ConnectionId, flight: FlightId) -> bool {
+        self.connections
+            .get(id)
+            .is_some_and(|connection| connection.pipeline.silent_since(flight))
+    }
+
+    /// Closes a connection. `None`: it has ended before.
+    pub fn remove(&mut self, id: ConnectionId, loss: Loss) -> Option<Remains> {
+        let mut connection = self.connections.remove(id)?;
+        connection.socket.close();
+        let server = &mut self.servers[connection.server];
+        server.connections.retain(|open| *open != id);
+        let flights: Vec<_> = connection.pipeline.abandon().collect();
+        let never_spoke = !connection.has_spoken;
+        if loss == Loss::Closed && !flights.is_empty() {
+            let name = server.address.name();
+            let message = format_args!(
+                "memcached prematurely closed connection, upstream: {}",
+                Shown(&name)
+            );
+            self.log.log().write(NGX_LOG_ERR, message);
+        }
+        match loss {
+            Loss::Refused | Loss::ConnectTimeout => server.leave_alone(),
+            Loss::Closed if never_spoke => server.leave_alone(),
+            _ => {}
+        }
+        let forgiven = match loss {
+            Loss::Refused | Loss::ConnectTimeout => false,
+            Loss::Closed => !never_spoke,
+            Loss::Protocol | Loss::OutOfStep | Loss::Hung | Loss::WorkerExits => true,
+        };
+        Some(Remains {
+            server: connection.server,
+            flights,
+            forgiven,
+        })
+    }
+
+    /// Closes all.
+    pub fn close(self) {
+        for (_, connection) in self.connections {
+            connection.socket.close();
+        }
+    }
+}
+
+impl Server {
+    fn leave_alone(&mut self) {
+        self.down_until = now() + self.back_off;
+        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
+    }
+
+    fn recovered(&mut self) {
+        self.back_off = BACK_OFF.0;
+        self.down_until = 0;
+    }
+}
