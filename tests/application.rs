@@ -6,8 +6,9 @@ mod common;
 
 use common::client::request;
 use common::memcached::Memcached;
-use common::nginx::{Nginx, Setup};
+use common::nginx::Nginx;
 use common::port::Port;
+use common::setup::Setup;
 use common::site;
 use common::store::{Gate, Store};
 

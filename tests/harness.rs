@@ -5,9 +5,9 @@ mod common;
 
 use common::load::Load;
 use common::memcached::Memcached;
-use common::nginx::Setup;
 use common::preload::Preload;
 use common::process::{self, Signal};
+use common::setup::Setup;
 use common::store::Store;
 use common::{site, wait_until};
 
@@ -18,7 +18,7 @@ fn plain() -> Setup {
 
 #[test]
 fn a_server_serves_and_reloads_and_ends() {
-    let mut nginx = plain().workers(2).file("7.txt", b"seven\n").start();
+    let nginx = plain().workers(2).file("7.txt", b"seven\n").start();
     let mut client = nginx.connect();
     let response = client.get("/file/7");
     assert_eq!(

@@ -8,7 +8,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use common::memcached::Memcached;
-use common::nginx::{Nginx, Setup};
+use common::nginx::Nginx;
+use common::setup::Setup;
 use common::store::Store;
 
 fn start(memcached: &Memcached, target: &str) -> Nginx {

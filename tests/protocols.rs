@@ -6,8 +6,9 @@ mod common;
 use common::client::Client;
 use common::curl::{curl, write_certificate};
 use common::memcached::Memcached;
-use common::nginx::{self, Nginx, Setup};
+use common::nginx::Nginx;
 use common::port::Port;
+use common::setup::{self, Setup};
 use common::{site, wait_until};
 
 /// A second server that listens on `port` with `parameters`, and looks up `/file/ID`.
@@ -27,10 +28,10 @@ fn second_server(setup: Setup, port: &Port, parameters: &str, directives: &str) 
 /// The parameters of `listen` and the directive that switch HTTP/2 on in this version of nginx.
 fn http2() -> (&'static str, &'static str) {
     assert!(
-        nginx::built_with("http_v2_module"),
+        setup::built_with("http_v2_module"),
         "this nginx has no HTTP/2"
     );
-    if nginx::version() >= (1, 25, 1) {
+    if setup::version() >= (1, 25, 1) {
         ("", "http2 on;")
     } else {
         ("http2", "")
@@ -86,7 +87,7 @@ fn smoke_http_2_serves_many_streams_at_once() {
 #[test]
 fn tls_serves_with_either_protocol() {
     assert!(
-        nginx::built_with("http_ssl_module"),
+        setup::built_with("http_ssl_module"),
         "this nginx has no TLS"
     );
     let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
@@ -161,7 +162,7 @@ fn a_page_whose_reader_leaves_leaves_nothing_behind() {
 #[test]
 fn a_subrequest_for_authorisation_may_be_a_lookup() {
     assert!(
-        nginx::built_with("http_auth_request_module"),
+        setup::built_with("http_auth_request_module"),
         "this nginx has no auth_request"
     );
     let memcached = Memcached::with_paths(0..10);

@@ -5,8 +5,9 @@
 mod common;
 
 use common::memcached::Memcached;
-use common::nginx::{Nginx, Setup};
+use common::nginx::Nginx;
 use common::port::Port;
+use common::setup::Setup;
 use common::store::Store;
 
 /// `/file/ID` without fallback, files for IDs 0 to 9.

@@ -5,7 +5,8 @@ mod common;
 
 use common::client::{request, Client, Response};
 use common::memcached::Memcached;
-use common::nginx::{Nginx, Setup};
+use common::nginx::Nginx;
+use common::setup::Setup;
 use common::site;
 
 const TEXT: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz\n";
@@ -132,7 +133,7 @@ fn filters_work_on_it() {
 
 #[test]
 fn every_way_of_reading_a_file_works() {
-    let aio = if common::nginx::built_with("threads") {
+    let aio = if common::setup::built_with("threads") {
         "aio threads; sendfile on;"
     } else {
         ""

@@ -6,8 +6,9 @@ mod common;
 use std::collections::HashSet;
 
 use common::memcached::Memcached;
-use common::nginx::{Nginx, Setup};
+use common::nginx::Nginx;
 use common::port::Port;
+use common::setup::Setup;
 use common::store::{Gate, Store};
 use common::{site, wait_until};
 

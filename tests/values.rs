@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use common::memcached::Memcached;
-use common::nginx::Setup;
+use common::setup::Setup;
 
 fn marshalled(name: &str) -> Vec<u8> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/marshal");

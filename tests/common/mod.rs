@@ -12,6 +12,7 @@ pub mod nginx;
 pub mod port;
 pub mod preload;
 pub mod process;
+pub mod setup;
 pub mod site;
 pub mod store;
 

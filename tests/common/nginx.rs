@@ -1,330 +1,17 @@
-//! A real nginx in a private directory, on ports of its own, with the module loaded. When it is
-//! dropped it must end cleanly, or the test fails.
+//! A running nginx. When it is dropped it must end cleanly, or the test fails.
 
 use std::collections::HashMap;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Child;
 use std::sync::Mutex;
 use std::thread::panicking;
-use std::time::Instant;
-
-use tempfile::TempDir;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, Response};
-use super::port::Port;
 use super::process::{self, Id, Signal};
-use super::{patience, site, wait_until};
-
-const ACCESS_LOG: &str = "request=$request\\tstatus=$status\\turi=$uri\\tid=$sendfile_id\\t\
-    path=$sendfile_path\\tlookup=$sendfile_status\\taddr=$sendfile_addr\\ttime=$sendfile_time";
-
-const VARIABLE_HEADERS: &str = "add_header X-Lookup $sendfile_status always;
-        add_header X-Path $sendfile_path always;
-        add_header X-Addr $sendfile_addr always;";
-
-/// The nginx binary under test.
-pub fn binary() -> PathBuf {
-    variable("NGX_SMART_NGINX").into()
-}
-
-/// True if the nginx under test was built with `part`, e.g. `http_ssl_module`.
-pub fn built_with(part: &str) -> bool {
-    let output = Command::new(binary()).arg("-V").output().expect("nginx -V");
-    String::from_utf8_lossy(&output.stderr).contains(&format!("--with-{part}"))
-}
-
-/// The version of the nginx under test, e.g. `(1, 28, 3)`.
-pub fn version() -> (u32, u32, u32) {
-    let output = Command::new(binary()).arg("-v").output().expect("nginx -v");
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let number = text
-        .split("nginx/")
-        .nth(1)
-        .expect("a version")
-        .split_whitespace()
-        .next();
-    let mut parts = number
-        .expect("a version")
-        .split('.')
-        .map(|part| part.parse().expect("a number"));
-    let mut next = || parts.next().expect("three numbers");
-    (next(), next(), next())
-}
-
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set: run scripts/test, or scripts/build and then the tests with the \
-             variables of the file target/nginx/VERSION/env that it writes"
-        )
-    })
-}
-
-/// A configuration in the making.
-pub struct Setup {
-    prefix: TempDir,
-    port: Port,
-    workers: usize,
-    daemon: bool,
-    module: bool,
-    main: String,
-    events: String,
-    http: String,
-    server: String,
-    environment: Vec<(String, String)>,
-}
-
-impl Setup {
-    /// One worker, one server, its files under `/files/`, which only internal redirects reach.
-    pub fn new() -> Self {
-        let prefix = tempfile::Builder::new()
-            .prefix("ngx-smart-")
-            .tempdir()
-            .expect("a directory");
-        for directory in ["html", "files", "temp"] {
-            fs::create_dir(prefix.path().join(directory)).expect("a directory");
-        }
-        Self {
-            prefix,
-            port: Port::reserve(),
-            workers: 1,
-            daemon: false,
-            module: true,
-            main: String::new(),
-            events: String::new(),
-            http: String::new(),
-            server: String::new(),
-            environment: Vec::new(),
-        }
-    }
-
-    /// nginx alone, without the module.
-    pub fn without_module() -> Self {
-        Self {
-            module: false,
-            ..Self::new()
-        }
-    }
-
-    /// The number of worker processes.
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// In the background, as a system service runs: nginx upgrades its binary only there.
-    pub fn daemon(mut self) -> Self {
-        self.daemon = true;
-        self
-    }
-
-    /// Directives outside of all blocks.
-    pub fn main(mut self, directives: &str) -> Self {
-        self.main.push_str(directives);
-        self
-    }
-
-    /// Directives of the block `events`.
-    pub fn events(mut self, directives: &str) -> Self {
-        self.events.push_str(directives);
-        self
-    }
-
-    /// Directives of the block `http`, outside of the server.
-    pub fn http(mut self, directives: &str) -> Self {
-        self.http.push_str(directives);
-        self
-    }
-
-    /// The store that is asked: `http_sendfile_pass` at the level of http.
-    pub fn store(self, address: &str) -> Self {
-        self.http(&format!("http_sendfile_pass {address};\n"))
-    }
-
-    /// Directives of the server.
-    pub fn server(mut self, directives: &str) -> Self {
-        self.server.push_str(directives);
-        self
-    }
-
-    /// A location of the server.
-    pub fn location(self, path: &str, directives: &str) -> Self {
-        self.server(&format!("location {path} {{ {directives} }}\n"))
-    }
-
-    /// The location that most tests ask: `/file/ID`, with `http_sendfile on` and `directives`.
-    pub fn lookups(self, directives: &str) -> Self {
-        self.location("/file/", &format!("http_sendfile on; {directives}"))
-    }
-
-    /// An environment variable that nginx starts with.
-    pub fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Writes the files of `ids`.
-    pub fn files(self, ids: Range<u64>) -> Self {
-        site::write_files(&self.prefix.path().join("files"), ids);
-        self
-    }
-
-    /// Writes one file below the root of the files.
-    pub fn file(self, path: &str, content: &[u8]) -> Self {
-        site::write_file(&self.prefix.path().join("files"), path, content);
-        self
-    }
-
-    /// Writes one file below the root of the documents.
-    pub fn document(self, path: &str, content: &[u8]) -> Self {
-        site::write_file(&self.prefix.path().join("html"), path, content);
-        self
-    }
-
-    /// The directory in which this nginx will live.
-    pub fn prefix(&self) -> &Path {
-        self.prefix.path()
-    }
-
-    /// The port on which the server will listen.
-    pub fn port(&self) -> u16 {
-        self.port.number()
-    }
-
-    fn write_configuration(&self) {
-        let prefix = self.prefix.path().display();
-        let module = if self.module {
-            variable("NGX_SMART_MODULE")
-        } else {
-            String::new()
-        };
-        let load = if module.is_empty() {
-            String::new()
-        } else {
-            format!("load_module {module};\n")
-        };
-        let user = if rustix::process::geteuid().is_root() {
-            "user root;\n"
-        } else {
-            ""
-        };
-        let (log, headers) = if self.module {
-            (
-                format!("log_format lookups '{ACCESS_LOG}';"),
-                VARIABLE_HEADERS,
-            )
-        } else {
-            (
-                "log_format lookups 'request=$request\\tstatus=$status';".to_owned(),
-                "",
-            )
-        };
-        let Self {
-            workers,
-            main,
-            events,
-            http,
-            server,
-            ..
-        } = self;
-        let daemon = if self.daemon { "on" } else { "off" };
-        let address = self.port.address();
-        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("    {kind}_temp_path {prefix}/temp/{kind};\n"))
-            .concat();
-        let text = format!(
-            "{load}{user}daemon {daemon};
-worker_processes {workers};
-pid {prefix}/nginx.pid;
-error_log {prefix}/error.log info;
-{main}
-events {{ {events} }}
-http {{
-    {log}
-    access_log {prefix}/access.log lookups;
-    types {{ text/plain txt; text/html html; image/png png; }}
-    default_type application/octet-stream;
-{temporary}{http}
-    server {{
-        listen {address};
-        root {prefix}/html;
-        {headers}
-        location /files/ {{ internal; alias {prefix}/files/; }}
-{server}
-    }}
-}}
-"
-        );
-        fs::write(self.configuration(), text).expect("nginx.conf");
-    }
-
-    fn configuration(&self) -> PathBuf {
-        self.prefix.path().join("nginx.conf")
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(binary());
-        command
-            .arg("-p")
-            .arg(self.prefix.path())
-            .arg("-c")
-            .arg(self.configuration());
-        command.arg("-e").arg(self.prefix.path().join("error.log"));
-        command.current_dir(self.prefix.path()).stdin(Stdio::null());
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.env_remove("NGINX"); // nginx would take it for sockets to inherit
-        if super::sanitized() {
-            command.env("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1");
-        }
-        command
-    }
-
-    /// What `nginx -t` says of this configuration.
-    pub fn check(&self) -> Check {
-        self.write_configuration();
-        let Output { status, stderr, .. } = self.command().arg("-t").output().expect("nginx -t");
-        let text = fs::read_to_string(self.configuration()).expect("nginx.conf");
-        let message = String::from_utf8_lossy(&stderr).into_owned();
-        Check {
-            accepted: status.success(),
-            message,
-            configuration: text,
-        }
-    }
-
-    /// Starts nginx and waits until it accepts connections.
-    pub fn start(self) -> Nginx {
-        self.write_configuration();
-        let output = self.prefix.path().join("stderr.log");
-        let output = fs::File::create(output).expect("a file");
-        let mut child = self.command().stderr(output).spawn().expect("nginx starts");
-        if self.daemon {
-            assert!(
-                child.wait().expect("nginx").success(),
-                "nginx did not start"
-            );
-        }
-        let mut nginx = Nginx {
-            child,
-            setup: self,
-            allowed: Mutex::default(),
-        };
-        nginx.wait_for_start();
-        nginx
-    }
-}
-
-/// What `nginx -t` said.
-pub struct Check {
-    /// Whether the configuration is good.
-    pub accepted: bool,
-    /// All that nginx printed.
-    pub message: String,
-    /// The configuration itself.
-    pub configuration: String,
-}
+use super::setup::Setup;
+use super::{patience, wait_until};
 
 /// A running nginx.
 pub struct Nginx {
@@ -334,20 +21,33 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    fn wait_for_start(&mut self) {
+    /// Waits until the process just started accepts connections.
+    pub fn wait_for_start(mut child: Child, setup: Setup) -> Self {
+        if setup.daemon {
+            assert!(
+                child.wait().expect("nginx").success(),
+                "nginx did not start"
+            );
+        }
+        let mut nginx = Self {
+            child,
+            setup,
+            allowed: Mutex::default(),
+        };
         let started = Instant::now();
-        while std::net::TcpStream::connect(self.setup.port.address()).is_err()
-            || self.workers().len() < self.setup.workers
+        while Client::try_connect(nginx.port()).is_err()
+            || nginx.workers().len() < nginx.setup.workers
         {
-            let ended = !self.setup.daemon && self.child.try_wait().expect("nginx").is_some();
-            assert!(!ended, "nginx did not start: {}", self.logs());
+            let ended = !nginx.setup.daemon && nginx.child.try_wait().expect("nginx").is_some();
+            assert!(!ended, "nginx did not start: {}", nginx.logs());
             assert!(
                 started.elapsed() < patience(),
                 "nginx does not accept: {}",
-                self.logs()
+                nginx.logs()
             );
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2));
         }
+        nginx
     }
 
     /// The port on which it listens.
@@ -415,11 +115,17 @@ impl Nginx {
         old
     }
 
-    /// Reloads with another configuration of the server.
+    /// Changes the text of the configuration, for the next reload.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let path = self.setup.configuration();
+        let text = fs::read_to_string(&path).expect("nginx.conf");
+        fs::write(path, change(text)).expect("nginx.conf");
+    }
+
+    /// Reloads with other directives of the server.
     #[track_caller]
-    pub fn reload_with(&mut self, server: &str) -> Vec<Id> {
-        server.clone_into(&mut self.setup.server);
-        self.setup.write_configuration();
+    pub fn reload_with(&self, server: &str) -> Vec<Id> {
+        self.reconfigure(|text| text.replace(&self.setup.server, server));
         self.reload()
     }
 
@@ -502,7 +208,7 @@ impl Nginx {
         let started = Instant::now();
         let mut left = process::living_in(self.prefix());
         while !left.is_empty() && started.elapsed() < patience() / 4 {
-            std::thread::sleep(std::time::Duration::from_millis(2));
+            std::thread::sleep(Duration::from_millis(2));
             let _ = self.child.try_wait();
             left = process::living_in(self.prefix());
         }

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::nginx::Setup;
+use super::setup::Setup;
 
 /// The words of the file, in the order of `struct control` in `preload.c`.
 #[derive(Clone, Copy)]

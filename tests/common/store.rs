@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -143,7 +143,7 @@ impl Store {
 
     /// Sends bytes that nobody asked for on every open connection.
     pub fn intrude(&self, bytes: &[u8]) {
-        for stream in self.state.streams.lock().expect("no panic").iter() {
+        for stream in self.streams().iter() {
             // A connection that is closed already needs no intrusion.
             let _ = (&mut &**stream).write_all(bytes);
         }
@@ -151,9 +151,13 @@ impl Store {
 
     /// Closes every open connection.
     pub fn hang_up(&self) {
-        for stream in self.state.streams.lock().expect("no panic").drain(..) {
+        for stream in self.streams().iter() {
             let _ = stream.shutdown(Shutdown::Both);
         }
+    }
+
+    fn streams(&self) -> MutexGuard<'_, Vec<Arc<TcpStream>>> {
+        self.state.streams.lock().expect("no panic")
     }
 }
 
@@ -189,6 +193,11 @@ where
             // An error is the end of the connection, which is counted below.
             let _ = converse(&stream, connection, &state, &*script);
             let _ = stream.shutdown(Shutdown::Both);
+            state
+                .streams
+                .lock()
+                .expect("no panic")
+                .retain(|other| !Arc::ptr_eq(other, &stream));
             state.closed.fetch_add(1, Ordering::SeqCst);
         });
     }

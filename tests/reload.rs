@@ -1,0 +1,219 @@
+//! Reload, graceful end and change of binary, under load: no failed request, and old workers go.
+#![cfg(feature = "tools")]
+
+mod common;
+
+use common::load::Load;
+use common::memcached::Memcached;
+use common::nginx::Nginx;
+use common::process::{self, Signal};
+use common::setup::Setup;
+use common::store::{Gate, Store};
+use common::{dose, site, wait_until};
+
+const IDS: u64 = 200;
+
+fn setup(store: &str) -> Setup {
+    Setup::new()
+        .store(store)
+        .http("http_sendfile_cache_zone lookups:1m;\n")
+        .files(0..IDS)
+        .lookups("http_sendfile_fallback off;")
+        .location("/cached/", "http_sendfile on; http_sendfile_cache lookups;")
+}
+
+#[track_caller]
+fn wait_for_end(ids: &[process::Id]) {
+    wait_until("the end of old workers", || {
+        !ids.iter().any(|&id| process::runs(id))
+    });
+}
+
+#[test]
+fn smoke_reloads_under_load_fail_no_request() {
+    let memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).workers(2).start();
+    let kept = Load::new(&nginx, 6, IDS).start();
+    let single = Load::new(&nginx, 2, IDS).without_keepalive().start();
+    let mut old = Vec::new();
+    for _ in 0..dose(10, 500) {
+        old.extend(nginx.reload());
+        single.wait_for(50);
+    }
+    kept.stop().assert_all_good();
+    single.stop().assert_all_good();
+    wait_for_end(&old);
+    Load::new(&nginx, 4, IDS).run(200).assert_all_good();
+}
+
+/// A store that answers when the gate opens, and 20 lookups that wait for it.
+fn waiting(
+    daemon: bool,
+) -> (
+    std::sync::Arc<Gate>,
+    Store,
+    Nginx,
+    Vec<(u64, common::client::Client)>,
+) {
+    let gate = Gate::closed();
+    let store = Store::start({
+        let gate = gate.clone();
+        move |exchange| {
+            gate.wait();
+            exchange.path()
+        }
+    });
+    let setup = setup(&store.address()).server("http_sendfile_timeout 30s;\n");
+    let nginx = if daemon { setup.daemon() } else { setup }.start();
+    let mut clients: Vec<_> = (0..20).map(|id| (id, nginx.connect())).collect();
+    for (id, client) in &mut clients {
+        client.ask(&format!("/file/{id}"));
+    }
+    assert_eq!(nginx.get("/nothing").status, 404, "all have been read");
+    (gate, store, nginx, clients)
+}
+
+#[test]
+fn lookups_under_way_end_well_in_the_old_worker() {
+    let (gate, store, nginx, mut clients) = waiting(false);
+    let old = nginx.reload();
+    assert!(process::runs(old[0]), "it has work to do");
+    gate.open();
+    for (id, client) in &mut clients {
+        assert_eq!(client.read("GET").body, site::content_of(*id), "ID {id}");
+        client.wait_for_close();
+    }
+    wait_for_end(&old);
+    assert_eq!(nginx.get("/file/7").body, site::content_of(7));
+    assert!(store.requests() >= 21);
+}
+
+#[test]
+fn a_graceful_end_answers_what_is_under_way() {
+    let (gate, _store, nginx, mut clients) = waiting(false);
+    process::signal(nginx.master(), Signal::QUIT);
+    wait_until("the end of listening", || {
+        common::client::Client::try_connect(nginx.port()).is_err()
+    });
+    gate.open();
+    for (id, client) in &mut clients {
+        assert_eq!(client.read("GET").body, site::content_of(*id), "ID {id}");
+    }
+}
+
+#[test]
+fn a_fast_end_leaves_no_process() {
+    let (gate, _store, nginx, clients) = waiting(false);
+    process::signal(nginx.master(), Signal::TERM);
+    wait_until("the end", || process::living_in(nginx.prefix()).is_empty());
+    gate.open();
+    drop(clients);
+}
+
+#[test]
+fn an_idle_connection_to_the_store_holds_up_no_old_worker() {
+    let memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).start();
+    assert_eq!(nginx.get("/file/7").status, 200);
+    wait_for_end(&nginx.reload());
+    assert_eq!(nginx.get("/file/7").status, 200);
+}
+
+#[test]
+fn a_hung_store_holds_up_an_old_worker_no_longer_than_the_timeout() {
+    let store = Store::start(|_| Ok(()));
+    let nginx = setup(&store.address()).start();
+    let mut client = nginx.connect();
+    client.ask("/file/7");
+    wait_until("the lookup", || store.requests() == 1);
+    let old = nginx.reload();
+    assert_eq!(client.read("GET").status, 504);
+    wait_for_end(&old);
+}
+
+#[test]
+fn a_reload_may_change_everything() {
+    let (one, two) = (Memcached::with_paths(0..IDS), Memcached::start());
+    two.set("7", site::path_of(8));
+    let nginx = setup(&one.address()).start();
+    assert_eq!(nginx.get("/file/7").body, site::content_of(7));
+    nginx.reload_with("location /file/ { return 204; }\n");
+    assert_eq!(nginx.get("/file/7").status, 204);
+    nginx.reconfigure(|text| {
+        text.replace(
+            "return 204;",
+            &format!("http_sendfile on; http_sendfile_pass {};", two.address()),
+        )
+    });
+    nginx.reload();
+    assert_eq!(nginx.get("/file/7").body, site::content_of(8));
+}
+
+#[test]
+fn a_reload_with_a_bad_configuration_changes_nothing() {
+    let memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).start();
+    nginx.allow("[emerg]");
+    let worker = nginx.worker();
+    nginx.reconfigure(|text| text.replace("lookups:1m", "lookups:1k"));
+    process::signal(nginx.master(), Signal::HUP);
+    nginx.wait_for_error("[emerg]");
+    assert_eq!(nginx.get("/cached/7").lookup(), "FOUND");
+    assert_eq!(nginx.get("/cached/7").lookup(), "HIT");
+    assert_eq!(nginx.worker(), worker);
+}
+
+/// The id of the master that the file says.
+fn id_in(nginx: &Nginx, file: &str) -> Option<process::Id> {
+    std::fs::read_to_string(nginx.prefix().join(file))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+}
+
+#[test]
+fn a_change_of_binary_under_load_fails_no_request() {
+    let memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).workers(2).daemon().start();
+    let load = Load::new(&nginx, 4, IDS).start();
+    let single = Load::new(&nginx, 2, IDS).without_keepalive().start();
+    for _ in 0..dose(1, 50) {
+        let old = nginx.master();
+        let old_workers = nginx.workers_of(old);
+        process::signal(old, Signal::USR2);
+        wait_until("the new master's workers", || {
+            id_in(&nginx, "nginx.pid.oldbin") == Some(old)
+                && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 2)
+        });
+        single.wait_for(50);
+        process::signal(old, Signal::WINCH);
+        wait_for_end(&old_workers);
+        load.wait_for(100);
+        process::signal(old, Signal::QUIT);
+        wait_for_end(&[old]);
+        load.wait_for(100);
+    }
+    load.stop().assert_all_good();
+    single.stop().assert_all_good();
+}
+
+#[test]
+fn a_change_of_binary_can_be_taken_back() {
+    let memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).daemon().start();
+    let load = Load::new(&nginx, 4, IDS).start();
+    let old = nginx.master();
+    process::signal(old, Signal::USR2);
+    wait_until("the new master's worker", || {
+        id_in(&nginx, "nginx.pid.oldbin") == Some(old)
+            && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 1)
+    });
+    let new = nginx.master();
+    load.wait_for(100);
+    process::signal(new, Signal::QUIT);
+    wait_for_end(&[new]);
+    load.wait_for(100);
+    assert_eq!(nginx.master(), old);
+    load.stop().assert_all_good();
+}
