@@ -16,7 +16,7 @@ enum Sent {
         key: Vec<u8>,
         length: u64,
     },
-    Miss,
+    End,
     ServerError(String),
 }
 
@@ -25,12 +25,12 @@ impl Sent {
         match self {
             Sent::Value { key, flags, data } => {
                 let header = format!(" {flags} {}\r\n", data.len());
-                [b"VALUE ", &key[..], header.as_bytes(), data, b"\r\nEND\r\n"].concat()
+                [b"VALUE ", &key[..], header.as_bytes(), data, b"\r\n"].concat()
             }
             Sent::TooLarge { key, length } => {
                 [b"VALUE ", &key[..], format!(" 0 {length}\r\n").as_bytes()].concat()
             }
-            Sent::Miss => b"END\r\n".to_vec(),
+            Sent::End => b"END\r\n".to_vec(),
             Sent::ServerError(text) => format!("SERVER_ERROR {text}\r\n").into_bytes(),
         }
     }
@@ -42,7 +42,7 @@ impl Sent {
                 key,
                 length: *length,
             },
-            Sent::Miss => Reply::Miss,
+            Sent::End => Reply::End,
             Sent::ServerError(text) => Reply::ServerError(text.as_bytes()),
         }
     }
@@ -68,7 +68,7 @@ fn sent() -> impl Strategy<Value = Sent> {
             .prop_map(|(key, flags, data)| Sent::Value { key, flags, data: data.concat() }),
         1 => (key(), MAX_STORED as u64 + 1..=1 << 30)
             .prop_map(|(key, length)| Sent::TooLarge { key, length }),
-        1 => Just(Sent::Miss),
+        1 => Just(Sent::End),
         1 => "[ -~]{0,100}".prop_map(Sent::ServerError),
     ]
 }

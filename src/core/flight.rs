@@ -87,9 +87,7 @@ impl<W: Copy, T: Default> Flights<W, T> {
     pub fn enter(&mut self, target: Target<'_>) -> (FlightId, bool) {
         let flights = &mut self.flights;
         let same = |id: &FlightId| {
-            flights
-                .get(*id)
-                .is_some_and(|f| f.class == target.class && f.key == target.key)
+            flights.get(*id).is_some_and(|f| f.class == target.class && f.key == target.key)
         };
         if let Some(id) = self.by_key.find(target.hash, same) {
             return (*id, false);
@@ -114,23 +112,12 @@ impl<W: Copy, T: Default> Flights<W, T> {
     pub fn wait(&mut self, flight: FlightId, who: W, deadline: u64) -> Option<WaiterId> {
         let class = self.flights.get(flight)?.class;
         if self.classes.len() <= class {
-            self.classes
-                .resize(class.saturating_add(1), List::default());
+            self.classes.resize(class.saturating_add(1), List::default());
         }
-        let id = self.waiters.insert(Waiter {
-            who,
-            flight,
-            deadline,
-            links: Default::default(),
-        });
+        let id = self.waiters.insert(Waiter { who, flight, deadline, links: Default::default() });
         let of_flight = &mut self.flights.get_mut(flight)?.waiters;
         append(&mut self.waiters, of_flight, OF_FLIGHT, id);
-        append(
-            &mut self.waiters,
-            self.classes.get_mut(class)?,
-            OF_CLASS,
-            id,
-        );
+        append(&mut self.waiters, self.classes.get_mut(class)?, OF_CLASS, id);
         Some(id)
     }
 
@@ -139,12 +126,7 @@ impl<W: Copy, T: Default> Flights<W, T> {
         let id = self.waiters.get(waiter)?.flight;
         let flight = self.flights.get_mut(id)?;
         unlink(&mut self.waiters, &mut flight.waiters, OF_FLIGHT, waiter);
-        unlink(
-            &mut self.waiters,
-            self.classes.get_mut(flight.class)?,
-            OF_CLASS,
-            waiter,
-        );
+        unlink(&mut self.waiters, self.classes.get_mut(flight.class)?, OF_CLASS, waiter);
         self.waiters.remove(waiter).map(|waiter| (waiter.who, id))
     }
 
@@ -157,18 +139,13 @@ impl<W: Copy, T: Default> Flights<W, T> {
     /// A waiter whose deadline has come.
     pub fn overdue(&self, now: u64) -> Option<WaiterId> {
         let firsts = self.classes.iter().filter_map(|class| class.first);
-        firsts
-            .into_iter()
-            .find(|id| self.waiters.get(*id).is_some_and(|w| w.deadline <= now))
+        firsts.into_iter().find(|id| self.waiters.get(*id).is_some_and(|w| w.deadline <= now))
     }
 
     /// The earliest deadline of all waiters.
     pub fn next_deadline(&self) -> Option<u64> {
         let firsts = self.classes.iter().filter_map(|class| class.first);
-        firsts
-            .filter_map(|id| self.waiters.get(id))
-            .map(|waiter| waiter.deadline)
-            .min()
+        firsts.filter_map(|id| self.waiters.get(id)).map(|waiter| waiter.deadline).min()
     }
 
     /// The key of `flight`; empty if there is no such flight.
@@ -178,9 +155,7 @@ impl<W: Copy, T: Default> Flights<W, T> {
 
     /// What the caller keeps of `flight`.
     pub fn attempt(&mut self, flight: FlightId) -> Option<&mut T> {
-        self.flights
-            .get_mut(flight)
-            .map(|flight| &mut flight.attempt)
+        self.flights.get_mut(flight).map(|flight| &mut flight.attempt)
     }
 
     /// Ends a flight that nobody waits for any more; one with waiters stays.
@@ -232,23 +207,15 @@ fn unlink<W>(
     which: usize,
     id: WaiterId,
 ) {
-    let Some(link) = waiters
-        .get(id)
-        .and_then(|waiter| waiter.links.get(which))
-        .copied()
-    else {
+    let Some(link) = waiters.get(id).and_then(|waiter| waiter.links.get(which)).copied() else {
         return;
     };
     match link.previous {
-        Some(_) => set_link(waiters, link.previous, which, |before| {
-            before.next = link.next
-        }),
+        Some(_) => set_link(waiters, link.previous, which, |before| before.next = link.next),
         None => list.first = link.next,
     }
     match link.next {
-        Some(_) => set_link(waiters, link.next, which, |after| {
-            after.previous = link.previous
-        }),
+        Some(_) => set_link(waiters, link.next, which, |after| after.previous = link.previous),
         None => list.last = link.previous,
     }
 }
@@ -259,9 +226,7 @@ fn set_link<W>(
     which: usize,
     change: impl FnOnce(&mut Link),
 ) {
-    let link = id
-        .and_then(|id| waiters.get_mut(id))
-        .and_then(|w| w.links.get_mut(which));
+    let link = id.and_then(|id| waiters.get_mut(id)).and_then(|w| w.links.get_mut(which));
     if let Some(link) = link {
         change(link);
     }
@@ -272,11 +237,7 @@ mod tests {
     use super::*;
 
     fn target(key: &[u8]) -> Target<'_> {
-        Target {
-            hash: key.len() as u64,
-            class: 0,
-            key,
-        }
+        Target { hash: key.len() as u64, class: 0, key }
     }
 
     #[test]
@@ -286,24 +247,14 @@ mod tests {
         let (b, new_b) = flights.enter(target(b"bb"));
         assert!(new_a && new_b && a != b);
         assert_eq!(flights.enter(target(b"aa")), (a, false));
-        assert_eq!(
-            flights
-                .enter(Target {
-                    class: 1,
-                    ..target(b"aa")
-                })
-                .1,
-            true
-        );
+        assert_eq!(flights.enter(Target { class: 1, ..target(b"aa") }).1, true);
     }
 
     #[test]
     fn waiters_leave_in_any_order_and_the_flight_lands_when_empty() {
         let mut flights: Flights<u32, ()> = Flights::default();
         let (flight, _) = flights.enter(target(b"k"));
-        let ids: Vec<_> = (0..5)
-            .map(|n| flights.wait(flight, n, 100).unwrap())
-            .collect();
+        let ids: Vec<_> = (0..5).map(|n| flights.wait(flight, n, 100).unwrap()).collect();
         assert_eq!(flights.leave(ids[2]), Some((2, flight)));
         assert_eq!(flights.leave(ids[0]), Some((0, flight)));
         assert_eq!(flights.leave(ids[4]), Some((4, flight)));
@@ -323,10 +274,7 @@ mod tests {
         let (flight, _) = flights.enter(target(b"k"));
         let first = flights.wait(flight, 1, 100).unwrap();
         let second = flights.wait(flight, 2, 150).unwrap();
-        let (other, _) = flights.enter(Target {
-            class: 1,
-            ..target(b"k")
-        });
+        let (other, _) = flights.enter(Target { class: 1, ..target(b"k") });
         let third = flights.wait(other, 3, 120).unwrap();
         assert_eq!(flights.next_deadline(), Some(100));
         assert_eq!(flights.overdue(99), None);

@@ -5,11 +5,7 @@
 /// The digits are text, not a number: leading zeros stay, and there may be more of them than any
 /// integer (or any memcached key) holds.
 pub fn trailing(path: &[u8]) -> Option<&[u8]> {
-    let digits = path
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = path.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (_, id) = path.split_at_checked(path.len().checked_sub(digits)?)?;
     (!id.is_empty()).then_some(id)
 }
@@ -37,15 +33,8 @@ mod tests {
 
     #[test]
     fn there_is_none_where_the_path_does_not_end_in_a_digit() {
-        let cases: [&[u8]; 7] = [
-            b"",
-            b"/",
-            b"/file/",
-            b"/7.pdf",
-            b"/7/",
-            b"/7\0",
-            "/\u{0661}".as_bytes(),
-        ];
+        let cases: [&[u8]; 7] =
+            [b"", b"/", b"/file/", b"/7.pdf", b"/7/", b"/7\0", "/\u{0661}".as_bytes()];
         for path in cases {
             assert_eq!(trailing(path), None, "{}", path.escape_ascii());
         }

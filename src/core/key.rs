@@ -33,10 +33,7 @@ impl fmt::Display for KeyError {
                 write!(f, "it has {length} bytes, memcached takes {MAX_LEN}")
             }
             KeyError::Forbidden { byte, offset } => {
-                write!(
-                    f,
-                    "byte 0x{byte:02x} at offset {offset} is a space or a control byte"
-                )
+                write!(f, "byte 0x{byte:02x} at offset {offset} is a space or a control byte")
             }
         }
     }

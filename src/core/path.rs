@@ -48,10 +48,7 @@ impl fmt::Display for PathError {
                 write!(f, "the path has {length} bytes, the limit is {MAX_LEN}")
             }
             PathError::ControlByte { byte, offset } => {
-                write!(
-                    f,
-                    "the path has control byte 0x{byte:02x} at offset {offset}"
-                )
+                write!(f, "the path has control byte 0x{byte:02x} at offset {offset}")
             }
             PathError::Absolute => f.write_str("the path begins with \"/\""),
             PathError::DotSegment => f.write_str("the path has a segment \".\" or \"..\""),
@@ -155,9 +152,6 @@ mod tests {
     #[test]
     fn lengths() {
         assert_eq!(check(&[b'a'; 4096]), Ok(()));
-        assert_eq!(
-            check(&[b'a'; 4097]),
-            Err(PathError::TooLong { length: 4097 })
-        );
+        assert_eq!(check(&[b'a'; 4097]), Err(PathError::TooLong { length: 4097 }));
     }
 }

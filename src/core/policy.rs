@@ -111,11 +111,7 @@ mod tests {
 
     #[test]
     fn a_path_is_fresh_then_stale_then_expired() {
-        let validity = Validity {
-            valid: 10,
-            miss: 1,
-            stale: 5,
-        };
+        let validity = Validity { valid: 10, miss: 1, stale: 5 };
         let verdicts = [0, 9, 10, 14, 15].map(|age| validity.judge(Cached::Path(age)));
         use Verdict::{Expired, Fresh, StaleOnly};
         assert_eq!(verdicts, [Fresh, Fresh, StaleOnly, StaleOnly, Expired]);
@@ -123,22 +119,14 @@ mod tests {
 
     #[test]
     fn a_miss_is_never_stale() {
-        let validity = Validity {
-            valid: 10,
-            miss: 1,
-            stale: 5,
-        };
+        let validity = Validity { valid: 10, miss: 1, stale: 5 };
         assert_eq!(validity.judge(Cached::Miss(0)), Verdict::Fresh);
         assert_eq!(validity.judge(Cached::Miss(1)), Verdict::Expired);
     }
 
     #[test]
     fn zero_keeps_nothing() {
-        let validity = Validity {
-            valid: 0,
-            miss: 0,
-            stale: 0,
-        };
+        let validity = Validity { valid: 0, miss: 0, stale: 0 };
         assert_eq!(validity.judge(Cached::Path(0)), Verdict::Expired);
         assert_eq!(validity.judge(Cached::Miss(0)), Verdict::Expired);
     }

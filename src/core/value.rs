@@ -77,10 +77,7 @@ mod tests {
         assert_eq!(path_of(stored, Encoding::Marshal), Ok(&b"a"[..]));
         assert_eq!(
             path_of(stored, Encoding::Raw),
-            Err(ValueError::Path(PathError::ControlByte {
-                byte: 4,
-                offset: 0
-            }))
+            Err(ValueError::Path(PathError::ControlByte { byte: 4, offset: 0 }))
         );
         assert_eq!(path_of(b"a", Encoding::Auto), Ok(&b"a"[..]));
         assert_eq!(path_of(b"a", Encoding::Raw), Ok(&b"a"[..]));
@@ -124,10 +121,7 @@ mod tests {
     #[test]
     fn reasons_are_for_the_log() {
         let reason = |value| path_of(value, Encoding::Marshal).unwrap_err().to_string();
-        assert_eq!(
-            reason(b"\x04\x080"),
-            "the Marshal data holds no String but nil"
-        );
+        assert_eq!(reason(b"\x04\x080"), "the Marshal data holds no String but nil");
         assert_eq!(reason(b"\x04\x08\"\x06/"), "the path begins with \"/\"");
     }
 }

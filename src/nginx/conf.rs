@@ -155,10 +155,7 @@ pub fn parse_time(text: &[u8]) -> Option<u64> {
 
 /// nginx's view of bytes, for calls that do not keep it.
 pub fn borrowed(bytes: &[u8]) -> ngx_str_t {
-    ngx_str_t {
-        len: bytes.len(),
-        data: bytes.as_ptr().cast_mut(),
-    }
+    ngx_str_t { len: bytes.len(), data: bytes.as_ptr().cast_mut() }
 }
 
 /// Takes the outer level's flag, or the default, where no directive has set one.

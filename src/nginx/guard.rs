@@ -26,9 +26,7 @@ pub fn report_panics() {
     INSTALL.call_once(|| {
         set_hook(Box::new(|panic| {
             let number = PANICS.fetch_add(1, Relaxed) + 1;
-            log::alert(format_args!(
-                "{panic} (panic number {number} of this process)"
-            ));
+            log::alert(format_args!("{panic} (panic number {number} of this process)"));
         }));
     });
 }

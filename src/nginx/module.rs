@@ -170,12 +170,8 @@ unsafe extern "C" fn merge<M: Module>(
 ) -> *mut c_char {
     conf::set(cf, |cf| {
         // SAFETY: nginx passes two different configurations that `create` has made.
-        let (outer, inner) = unsafe {
-            (
-                &*outer.cast::<M::Location>(),
-                &mut *inner.cast::<M::Location>(),
-            )
-        };
+        let (outer, inner) =
+            unsafe { (&*outer.cast::<M::Location>(), &mut *inner.cast::<M::Location>()) };
         M::merge(cf, main_conf::<M>(cf), outer, inner)
     })
 }

@@ -71,12 +71,9 @@ pub fn create<T: Record>(r: Request) -> Option<&'static T> {
             return None;
         }
         let kept = (*cleanup).data.cast::<Kept<T>>();
-        kept.write(Kept {
-            module: T::module(),
-            request: r.raw(),
-            record: T::default(),
-        });
-        (*cleanup).handler = Some(drop_kept::<T>);
+        let head = Head { module: T::module(), request: r.raw(), drop: drop_kept::<T> };
+        kept.write(Kept { head, record: T::default() });
+        (*cleanup).handler = Some(CLEANUP);
         r.set_context(T::module(), kept.cast());
         Some(&(*kept).record)
     }

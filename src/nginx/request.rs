@@ -129,10 +129,7 @@ impl Request {
     /// Goes on with the request as if it had asked for `uri`, its arguments kept. The request may
     /// have ended when this returns. `uri` is memory of the request or the configuration.
     pub fn redirect(self, uri: &'static [u8]) {
-        let mut uri = ngx_str_t {
-            len: uri.len(),
-            data: uri.as_ptr().cast_mut(),
-        };
+        let mut uri = ngx_str_t { len: uri.len(), data: uri.as_ptr().cast_mut() };
         // SAFETY: the request is valid; nginx copies the two strings before it runs the request.
         unsafe {
             ngx_http_internal_redirect(self.raw(), &raw mut uri, &raw mut (*self.raw()).args);

@@ -27,10 +27,7 @@ impl Address {
     pub fn copy(chosen: &super::peer::Chosen) -> Self {
         // SAFETY: the balancer's address and name are valid until the server is given back.
         let (sockaddr, name) = unsafe { (sockaddr_of(chosen), (*chosen.name).as_bytes()) };
-        Self {
-            sockaddr: sockaddr.into(),
-            name: name.into(),
-        }
+        Self { sockaddr: sockaddr.into(), name: name.into() }
     }
 
     /// Whether it is the address that a balancer has chosen.
@@ -221,10 +218,7 @@ impl Socket {
     pub fn watch(&self) -> Result<(), ()> {
         // SAFETY: the connection is open.
         let both = unsafe {
-            [
-                ngx_handle_read_event(self.read(), 0),
-                ngx_handle_write_event(self.write(), 0),
-            ]
+            [ngx_handle_read_event(self.read(), 0), ngx_handle_write_event(self.write(), 0)]
         };
         if both.iter().all(|rc| *rc == NGX_OK as ngx_int_t) {
             Ok(())

@@ -21,10 +21,7 @@ pub trait Variable {
 
 /// Declares a variable. Its value is asked for anew each time: it changes while the request runs.
 pub fn add<V: Variable>(cf: Conf) -> Result<(), Refusal> {
-    let mut name = ngx_str_t {
-        len: V::NAME.len(),
-        data: V::NAME.as_ptr().cast_mut(),
-    };
+    let mut name = ngx_str_t { len: V::NAME.len(), data: V::NAME.as_ptr().cast_mut() };
     // SAFETY: `cf` is valid; nginx copies the name and keeps the variable with the configuration.
     unsafe {
         let flags = NGX_HTTP_VAR_NOCACHEABLE as ngx_uint_t;

@@ -77,9 +77,7 @@ impl<T: Shared> Zone<T> {
         let mut name = *name;
         // SAFETY: `cf` is valid; nginx keeps the name, whose bytes live in the configuration.
         let zone = unsafe { ngx_shared_memory_add(cf.raw(), &raw mut name, size, T::tag()) };
-        NonNull::new(zone)
-            .map(|zone| Self(zone, std::marker::PhantomData))
-            .ok_or(Refusal::Logged)
+        NonNull::new(zone).map(|zone| Self(zone, std::marker::PhantomData)).ok_or(Refusal::Logged)
     }
 
     /// The zone's name.
@@ -98,34 +96,18 @@ impl<T: Shared> Zone<T> {
     pub fn get(&self) -> Option<&'static T> {
         // SAFETY: as in `name`; `declare` has made `data` an `Option<T>` of the configuration's
         // lifetime, and only `init` writes it, before any request.
-        unsafe {
-            (*self.0.as_ptr())
-                .data
-                .cast::<Option<T>>()
-                .as_ref()?
-                .as_ref()
-        }
+        unsafe { (*self.0.as_ptr()).data.cast::<Option<T>>().as_ref()?.as_ref() }
     }
 }
 
 fn name_and_size(cf: Conf, argument: &[u8]) -> Result<(ngx_str_t, usize), Refusal> {
-    let invalid = || {
-        format!(
-            "invalid zone size \"{}\"",
-            String::from_utf8_lossy(argument)
-        )
-    };
-    let colon = argument
-        .iter()
-        .position(|byte| *byte == b':')
-        .ok_or_else(invalid)?;
+    let invalid = || format!("invalid zone size \"{}\"", String::from_utf8_lossy(argument));
+    let colon = argument.iter().position(|byte| *byte == b':').ok_or_else(invalid)?;
     let (name, size) = argument.split_at(colon);
     if name.is_empty() {
-        return Err(format!(
-            "invalid zone name in \"{}\"",
-            String::from_utf8_lossy(argument)
-        )
-        .into());
+        return Err(
+            format!("invalid zone name in \"{}\"", String::from_utf8_lossy(argument)).into()
+        );
     }
     let size = parse_size(&size[1..]).ok_or_else(invalid)?;
     // SAFETY: the pool is the configuration's.

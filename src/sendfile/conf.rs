@@ -110,17 +110,9 @@ impl LocationConf {
     /// Takes from the outer level what this one leaves open, and checks the whole.
     pub fn merge(&mut self, cf: Conf, main: &mut MainConf, outer: &Self) -> Result<(), Refusal> {
         merge_flag(&mut self.enabled, outer.enabled, 0);
-        merge_uint(
-            &mut self.encoding,
-            outer.encoding,
-            Encoding::Auto as ngx_uint_t,
-        );
+        merge_uint(&mut self.encoding, outer.encoding, Encoding::Auto as ngx_uint_t);
         merge_uint(&mut self.timeout, outer.timeout, DEFAULT_TIMEOUT);
-        merge_uint(
-            &mut self.connect_timeout,
-            outer.connect_timeout,
-            DEFAULT_CONNECT_TIMEOUT,
-        );
+        merge_uint(&mut self.connect_timeout, outer.connect_timeout, DEFAULT_CONNECT_TIMEOUT);
         merge_bits(&mut self.fallback, outer.fallback, fallback::MISS);
         let usual = fallback::ERROR | fallback::TIMEOUT;
         merge_bits(&mut self.next_upstream, outer.next_upstream, usual);
@@ -146,11 +138,9 @@ impl LocationConf {
         let upstream = upstream.ok_or("\"http_sendfile\" has no server to ask")?;
         let cache = match self.cache {
             CacheConf::On(zone, _) if !zone.is_declared() => {
-                return Err(format!(
-                    "\"http_sendfile_cache\" zone \"{}\" is unknown",
-                    zone.name()
-                )
-                .into());
+                return Err(
+                    format!("\"http_sendfile_cache\" zone \"{}\" is unknown", zone.name()).into()
+                );
             }
             CacheConf::On(zone, validity) => Some((zone, validity)),
             CacheConf::Unset | CacheConf::Off => None,

@@ -83,17 +83,11 @@ static mut encodings: [ngx_conf_enum_t; 4] = [
     one_of(ngx_string!("auto"), Encoding::Auto),
     one_of(ngx_string!("raw"), Encoding::Raw),
     one_of(ngx_string!("marshal"), Encoding::Marshal),
-    ngx_conf_enum_t {
-        name: ngx_str_t::empty(),
-        value: 0,
-    },
+    ngx_conf_enum_t { name: ngx_str_t::empty(), value: 0 },
 ];
 
 const fn one_of(name: ngx_str_t, encoding: Encoding) -> ngx_conf_enum_t {
-    ngx_conf_enum_t {
-        name,
-        value: encoding as ngx_uint_t,
-    }
+    ngx_conf_enum_t { name, value: encoding as ngx_uint_t }
 }
 
 static mut fallbacks: [ngx_conf_bitmask_t; 6] = [
@@ -114,10 +108,7 @@ static mut failures: [ngx_conf_bitmask_t; 5] = [
 ];
 
 const fn bit(name: ngx_str_t, mask: usize) -> ngx_conf_bitmask_t {
-    ngx_conf_bitmask_t {
-        name,
-        mask: mask as ngx_uint_t,
-    }
+    ngx_conf_bitmask_t { name, mask: mask as ngx_uint_t }
 }
 
 impl module::Module for Module {
@@ -195,11 +186,9 @@ impl Directive for Pass {
         }
         let address = &cf.args()[1];
         if address.as_bytes().contains(&b'$') {
-            return Err(
-                "\"http_sendfile_pass\" takes no variables: name an \"upstream\" block \
+            return Err("\"http_sendfile_pass\" takes no variables: name an \"upstream\" block \
                         that chooses the server"
-                    .into(),
-            );
+                .into());
         }
         conf.upstream = Some(Upstream::add(cf, address, DEFAULT_PORT)?);
         Ok(())
@@ -217,10 +206,7 @@ impl Directive for KeyDirective {
         let text = &cf.args()[1];
         conf.key = Some(match text.as_bytes() {
             b"$sendfile_id" | b"${sendfile_id}" => Key::Id,
-            bytes => Key::Text {
-                value: cf.complex_value(text)?,
-                needs_id: refers_to_id(bytes),
-            },
+            bytes => Key::Text { value: cf.complex_value(text)?, needs_id: refers_to_id(bytes) },
         });
         Ok(())
     }
@@ -230,9 +216,7 @@ impl Directive for KeyDirective {
 fn refers_to_id(text: &[u8]) -> bool {
     text.split(|byte| *byte == b'$').skip(1).any(|rest| {
         let rest = rest.strip_prefix(b"{").unwrap_or(rest);
-        let end = rest
-            .iter()
-            .position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
+        let end = rest.iter().position(|byte| !(byte.is_ascii_alphanumeric() || *byte == b'_'));
         rest[..end.unwrap_or(rest.len())].eq_ignore_ascii_case(b"sendfile_id")
     })
 }
@@ -248,7 +232,7 @@ impl Directive for Root {
         let root = cf.args()[1];
         if !(root.as_bytes().starts_with(b"/") && root.as_bytes().ends_with(b"/")) {
             return Err(
-                format!("\"http_sendfile_root\" \"{root}\" must begin and end with \"/\"").into(),
+                format!("\"http_sendfile_root\" \"{root}\" must begin and end with \"/\"").into()
             );
         }
         conf.root = root;
@@ -280,11 +264,7 @@ impl Directive for CacheDirective {
             conf.cache = CacheConf::Off;
             return Ok(());
         }
-        let mut validity = Validity {
-            valid: 10_000,
-            miss: 1_000,
-            stale: 0,
-        };
+        let mut validity = Validity { valid: 10_000, miss: 1_000, stale: 0 };
         for parameter in cf.values().skip(1) {
             let known = [
                 (&b"valid="[..], &mut validity.valid),
@@ -292,9 +272,7 @@ impl Directive for CacheDirective {
                 (b"stale=", &mut validity.stale),
             ];
             let named = known.into_iter().find_map(|(name, place)| {
-                parameter
-                    .strip_prefix(name)
-                    .map(|text| (parse_time(text), place))
+                parameter.strip_prefix(name).map(|text| (parse_time(text), place))
             });
             let Some((Some(time), place)) = named else {
                 let parameter = String::from_utf8_lossy(parameter);

@@ -40,11 +40,7 @@ impl PhaseHandler for Handler {
 
 /// A request that this handler sees for the first time in this location.
 fn begin(r: Request, conf: &'static LocationConf, settings: &'static Settings) -> Step {
-    let before = if r.is_internal() {
-        record::find::<Record>(r)
-    } else {
-        None
-    };
+    let before = if r.is_internal() { record::find::<Record>(r) } else { None };
     if before.is_some_and(|record| record.state.get() == State::Redirected) || !r.is_get_or_head() {
         return Step::Declined;
     }
@@ -65,8 +61,7 @@ fn begin(r: Request, conf: &'static LocationConf, settings: &'static Settings) -
     };
     record.begin(id, now());
     if let Err(error) = key::check(key) {
-        r.log()
-            .write(NGX_LOG_ERR, format_args!("invalid key: {error}"));
+        r.log().write(NGX_LOG_ERR, format_args!("invalid key: {error}"));
         record.answer(Outcome::Invalid, now());
         return finish(conf, record);
     }
@@ -94,10 +89,7 @@ fn look_up(
     let Some(cache) = zone.get() else {
         return false;
     };
-    let lookup = Lookup {
-        store: settings.store,
-        key,
-    };
+    let lookup = Lookup { store: settings.store, key };
     store::with_scratch(|path| {
         let Some(cached) = cache.get(lookup, now(), path) else {
             return false;

@@ -48,10 +48,7 @@ impl record::Record for Record {
 impl Record {
     /// The path within the root.
     pub fn path(&self) -> Option<&'static [u8]> {
-        self.uri
-            .get()
-            .get(self.root.get()..)
-            .filter(|path| !path.is_empty())
+        self.uri.get().get(self.root.get()..).filter(|path| !path.is_empty())
     }
 
     /// Begins a lookup.

@@ -203,10 +203,7 @@ impl<'a> Area<'a> {
         let number = ((hash & u64::from(u32::MAX)) * buckets) >> u32::BITS;
         let start = number as usize * BUCKET;
         let words = &self.index[start..start + BUCKET];
-        words.iter().map(|word| Slot {
-            word,
-            held: word.load(Acquire),
-        })
+        words.iter().map(|word| Slot { word, held: word.load(Acquire) })
     }
 
     /// The words from `position` on.
@@ -336,9 +333,7 @@ impl Slot<'_> {
 
     /// Whether the word still held the same and now holds `new`.
     fn replace(&self, new: u64) -> bool {
-        self.word
-            .compare_exchange(self.held, new, Release, Relaxed)
-            .is_ok()
+        self.word.compare_exchange(self.held, new, Release, Relaxed).is_ok()
     }
 }
 

@@ -7,10 +7,7 @@ fn memory(words: usize) -> Vec<Word> {
 }
 
 fn of(key: &str) -> Lookup<'_> {
-    Lookup {
-        store: 7,
-        key: key.as_bytes(),
-    }
+    Lookup { store: 7, key: key.as_bytes() }
 }
 
 fn path_of(cache: &Cache<'_>, key: &str) -> Option<String> {
@@ -27,22 +24,12 @@ fn what_is_put_is_got_by_its_key_and_store_only() {
     let cache = Cache::create(&words, (1, 2)).unwrap();
     cache.put_path(of("297887"), b"aa/aa.dat", 1000);
     let mut path = Vec::new();
-    assert_eq!(
-        cache.get(of("297887"), 1500, &mut path),
-        Some(Cached::Path(500))
-    );
+    assert_eq!(cache.get(of("297887"), 1500, &mut path), Some(Cached::Path(500)));
     assert_eq!(path, b"aa/aa.dat");
     assert_eq!(cache.get(of("29788"), 1500, &mut path), None);
-    let other_store = Lookup {
-        store: 8,
-        ..of("297887")
-    };
+    let other_store = Lookup { store: 8, ..of("297887") };
     assert_eq!(cache.get(other_store, 1500, &mut path), None);
-    assert_eq!(
-        cache.get(of("297887"), 900, &mut path),
-        Some(Cached::Path(0)),
-        "a clock behind"
-    );
+    assert_eq!(cache.get(of("297887"), 900, &mut path), Some(Cached::Path(0)), "a clock behind");
 }
 
 #[test]
@@ -77,17 +64,9 @@ fn a_newer_answer_takes_the_place_of_an_older() {
 fn a_reopened_cache_holds_what_it_held_and_foreign_memory_is_refused() {
     let words = memory(WORDS_MIN);
     assert!(Cache::open(&words).is_none());
-    Cache::create(&words, (1, 2))
-        .unwrap()
-        .put_path(of("1"), b"x", 0);
-    assert_eq!(
-        path_of(&Cache::open(&words).unwrap(), "1").as_deref(),
-        Some("x")
-    );
-    assert!(
-        Cache::open(&words[..WORDS_MIN - 1]).is_none(),
-        "another size"
-    );
+    Cache::create(&words, (1, 2)).unwrap().put_path(of("1"), b"x", 0);
+    assert_eq!(path_of(&Cache::open(&words).unwrap(), "1").as_deref(), Some("x"));
+    assert!(Cache::open(&words[..WORDS_MIN - 1]).is_none(), "another size");
     assert!(Cache::create(&memory(WORDS_MIN - 1), (1, 2)).is_none());
 }
 
@@ -130,9 +109,7 @@ fn an_entry_of_a_short_id_and_path_takes_at_most_128_bytes() {
     for id in 0..entries {
         cache.put_path(of(&key(id)), path(id).as_bytes(), 0);
     }
-    let held = (0..entries)
-        .filter(|id| path_of(&cache, &key(*id)) == Some(path(*id)))
-        .count();
+    let held = (0..entries).filter(|id| path_of(&cache, &key(*id)) == Some(path(*id))).count();
     assert!(held * 100 >= entries * 97, "{held} of {entries}");
 }
 

@@ -21,8 +21,7 @@ pub enum ProtocolError {
     BadFlags,
     /// A length that is not up to twenty digits, or is above what any server stores (1 GiB).
     BadLength,
-    /// Something else than a line break and `END` after a value: its length was a lie, or there is
-    /// more than one value.
+    /// Something else than a line break after a value: its length was a lie.
     BadTrailer,
 }
 
@@ -36,7 +35,7 @@ impl fmt::Display for ProtocolError {
             ProtocolError::BadKey => "\"VALUE\" with an invalid key",
             ProtocolError::BadFlags => "\"VALUE\" with invalid flags",
             ProtocolError::BadLength => "\"VALUE\" with an invalid length",
-            ProtocolError::BadTrailer => "no \"END\" after a value",
+            ProtocolError::BadTrailer => "no line break after a value",
         })
     }
 }

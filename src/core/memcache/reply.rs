@@ -3,23 +3,23 @@
 use super::ProtocolError;
 use crate::core::{key, value};
 
-/// What a server answered.
+/// A part of a server's answer to `get`: a value for each key that it has, then the end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reply<'a> {
-    /// The value, whole: its end has been seen and is right.
+    /// A value, whole: its end has been seen and is right.
     Value {
         /// The key, as the server gives it back: to be compared with the one that was asked for.
         key: &'a [u8],
         /// The stored bytes.
         data: &'a [u8],
     },
-    /// The server has no value for the key.
-    Miss,
-    /// The server could not answer (`SERVER_ERROR`), with its text, which has no control bytes.
-    /// The next reply follows.
+    /// There are no more values: the server has none for the keys not named.
+    End,
+    /// The server could not answer, or not go on (`SERVER_ERROR`), with its text, which has no
+    /// control bytes. The answer ends with it.
     ServerError(&'a [u8]),
     /// A value longer than [`value::MAX_STORED`]. Its header line alone is consumed: what follows,
-    /// and is for the caller to skip, are `length` bytes and the seven of `"\r\nEND\r\n"`.
+    /// and is for the caller to skip, are `length` bytes and the two of `"\r\n"`.
     TooLarge {
         /// The key, as in [`Reply::Value`].
         key: &'a [u8],
@@ -63,10 +63,9 @@ enum Stop {
 /// Parses one reply from the front of `input`.
 pub fn parse_get_reply(input: &[u8]) -> Parsed<'_> {
     match reply(input) {
-        Ok((reply, rest)) => Parsed::Complete {
-            reply,
-            consumed: input.len().saturating_sub(rest.len()),
-        },
+        Ok((reply, rest)) => {
+            Parsed::Complete { reply, consumed: input.len().saturating_sub(rest.len()) }
+        }
         Err(Stop::Partial) => Parsed::Partial,
         Err(Stop::Invalid(error)) => Parsed::Invalid(error),
     }
@@ -78,10 +77,7 @@ fn reply(input: &[u8]) -> Result<(Reply<'_>, &[u8]), Stop> {
         [] => Err(Stop::Partial),
         [b'V', ..] => value(literal(input, b"VALUE ", ProtocolError::UnknownLine)?),
         [b'E', b'R', ..] => refusal(input, b"ERROR", ProtocolError::Error),
-        [b'E', ..] => Ok((
-            Reply::Miss,
-            literal(input, b"END\r\n", ProtocolError::UnknownLine)?,
-        )),
+        [b'E', ..] => Ok((Reply::End, literal(input, b"END\r\n", ProtocolError::UnknownLine)?)),
         [b'S', ..] => server_error(literal(input, b"SERVER_ERROR", ProtocolError::UnknownLine)?),
         [b'C', ..] => refusal(input, b"CLIENT_ERROR", ProtocolError::ClientError),
         _ => Err(Stop::Invalid(ProtocolError::UnknownLine)),
@@ -104,7 +100,7 @@ fn value(input: &[u8]) -> Result<(Reply<'_>, &[u8]), Stop> {
     match usize::try_from(length) {
         Ok(length) if length <= value::MAX_STORED => {
             let (data, input) = input.split_at_checked(length).ok_or(Stop::Partial)?;
-            let input = literal(input, b"\r\nEND\r\n", ProtocolError::BadTrailer)?;
+            let input = literal(input, b"\r\n", ProtocolError::BadTrailer)?;
             Ok((Reply::Value { key, data }, input))
         }
         _ => Ok((Reply::TooLarge { key, length }, input)),
@@ -167,9 +163,7 @@ fn span(
 /// The number that digits stand for; `None` if it does not fit.
 fn number(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |value, &digit| {
-        value
-            .checked_mul(10)?
-            .checked_add(digit.wrapping_sub(b'0').into())
+        value.checked_mul(10)?.checked_add(digit.wrapping_sub(b'0').into())
     })
 }
 
@@ -189,27 +183,18 @@ mod tests {
     #[test]
     fn replies() {
         assert_eq!(
-            complete(b"VALUE file:7 0 9\r\naa/aa.dat\r\nEND\r\n"),
-            Reply::Value {
-                key: b"file:7",
-                data: b"aa/aa.dat"
-            }
+            complete(b"VALUE file:7 0 9\r\naa/aa.dat\r\n"),
+            Reply::Value { key: b"file:7", data: b"aa/aa.dat" }
         );
         assert_eq!(
-            complete(b"VALUE 7 4294967295 0\r\n\r\nEND\r\n"),
-            Reply::Value {
-                key: b"7",
-                data: b""
-            }
+            complete(b"VALUE 7 4294967295 0\r\n\r\n"),
+            Reply::Value { key: b"7", data: b"" }
         );
         assert_eq!(
-            complete(b"VALUE 7 1 00000000000000000002\r\n\r\n\r\nEND\r\n"),
-            Reply::Value {
-                key: b"7",
-                data: b"\r\n"
-            }
+            complete(b"VALUE 7 1 00000000000000000002\r\n\r\n\r\n"),
+            Reply::Value { key: b"7", data: b"\r\n" }
         );
-        assert_eq!(complete(b"END\r\n"), Reply::Miss);
+        assert_eq!(complete(b"END\r\n"), Reply::End);
         assert_eq!(
             complete(b"SERVER_ERROR out of memory\r\n"),
             Reply::ServerError(b"out of memory")
@@ -228,10 +213,7 @@ mod tests {
             complete(format!("VALUE 7 0 {}\r\n", limit + 1).as_bytes()),
             large(limit as u64 + 1)
         );
-        assert_eq!(
-            parse_get_reply(format!("VALUE 7 0 {limit}\r\n").as_bytes()),
-            Parsed::Partial
-        );
+        assert_eq!(parse_get_reply(format!("VALUE 7 0 {limit}\r\n").as_bytes()), Parsed::Partial);
 
         for length in [
             "-1",
@@ -261,7 +243,7 @@ mod tests {
     fn what_is_no_reply() {
         let long_key = ["VALUE ".as_bytes(), &[b'7'; 251]].concat();
         let long_text = ["SERVER_ERROR ".as_bytes(), &[b'x'; 1025]].concat();
-        let cases: [(&[u8], ProtocolError); 24] = [
+        let cases: [(&[u8], ProtocolError); 23] = [
             (b"x", ProtocolError::UnknownLine),
             (b"\0", ProtocolError::UnknownLine),
             (b"\r\n", ProtocolError::UnknownLine),
@@ -273,10 +255,7 @@ mod tests {
             (b"VALUES", ProtocolError::UnknownLine),
             (b"ERROR\r\n", ProtocolError::Error),
             (b"ERROR Too many open connections\r\n", ProtocolError::Error),
-            (
-                b"CLIENT_ERROR bad command line format\r\n",
-                ProtocolError::ClientError,
-            ),
+            (b"CLIENT_ERROR bad command line format\r\n", ProtocolError::ClientError),
             (b"VALUE  0 1\r\n", ProtocolError::BadKey),
             (b"VALUE a\tb 0 1\r\n", ProtocolError::BadKey),
             (b"VALUE 7\r\n", ProtocolError::BadKey),
@@ -286,34 +265,19 @@ mod tests {
             (b"VALUE 7 12345678901 1\r\n", ProtocolError::BadFlags),
             (b"VALUE 7 0 1\n", ProtocolError::BadLength),
             (b"VALUE 7 0 1\r\nab", ProtocolError::BadTrailer),
-            (
-                b"VALUE 7 0 1\r\na\r\nVALUE 8 0 1\r\nb\r\nEND\r\n",
-                ProtocolError::BadTrailer,
-            ),
             (b"SERVER_ERROR a\tb\r\n", ProtocolError::BadText),
             (&long_text, ProtocolError::BadText),
         ];
         for (input, error) in cases {
-            assert_eq!(
-                parse_get_reply(input),
-                Parsed::Invalid(error),
-                "{}",
-                input.escape_ascii()
-            );
+            assert_eq!(parse_get_reply(input), Parsed::Invalid(error), "{}", input.escape_ascii());
         }
     }
 
     #[test]
     fn longest_fields() {
         let key = [b'7'; 250];
-        let input = [b"VALUE ", &key[..], b" 4294967295 1\r\na\r\nEND\r\n"].concat();
-        assert_eq!(
-            complete(&input),
-            Reply::Value {
-                key: &key,
-                data: b"a"
-            }
-        );
+        let input = [b"VALUE ", &key[..], b" 4294967295 1\r\na\r\n"].concat();
+        assert_eq!(complete(&input), Reply::Value { key: &key, data: b"a" });
         let text = [b'x'; 1024];
         let input = [b"SERVER_ERROR ", &text[..], b"\r\n"].concat();
         assert_eq!(complete(&input), Reply::ServerError(&text));
@@ -322,22 +286,10 @@ mod tests {
     #[test]
     fn a_reply_ends_where_the_next_begins() {
         let input = b"END\r\nVALUE 7 0 1\r\na\r\nEND\r\nx";
-        assert_eq!(
-            parse_get_reply(input),
-            Parsed::Complete {
-                reply: Reply::Miss,
-                consumed: 5
-            }
-        );
+        assert_eq!(parse_get_reply(input), Parsed::Complete { reply: Reply::End, consumed: 5 });
         assert_eq!(
             parse_get_reply(&input[5..]),
-            Parsed::Complete {
-                reply: Reply::Value {
-                    key: b"7",
-                    data: b"a"
-                },
-                consumed: 21
-            }
+            Parsed::Complete { reply: Reply::Value { key: b"7", data: b"a" }, consumed: 16 }
         );
     }
 }

@@ -36,11 +36,7 @@ impl fmt::Display for MarshalError {
             MarshalError::Version => f.write_str("no Marshal data: it does not begin with 04 08"),
             MarshalError::Truncated => f.write_str("the Marshal data is cut off"),
             MarshalError::NotAString { kind } => {
-                write!(
-                    f,
-                    "the Marshal data holds no String but {}",
-                    kind_name(*kind)
-                )
+                write!(f, "the Marshal data holds no String but {}", kind_name(*kind))
             }
             MarshalError::Negative => f.write_str("the Marshal data has a negative length"),
             MarshalError::InstanceVariables => {
@@ -185,13 +181,10 @@ fn integer(data: &[u8]) -> Result<(usize, &[u8]), MarshalError> {
     match first {
         0 => Ok((0, data)),
         1..=4 => {
-            let (digits, rest) = data
-                .split_at_checked(first.into())
-                .ok_or(MarshalError::Truncated)?;
-            let value = digits
-                .iter()
-                .rev()
-                .fold(0, |value, &digit| value << 8 | usize::from(digit));
+            let (digits, rest) =
+                data.split_at_checked(first.into()).ok_or(MarshalError::Truncated)?;
+            let value =
+                digits.iter().rev().fold(0, |value, &digit| value << 8 | usize::from(digit));
             Ok((value, rest))
         }
         5..=0x7f => Ok((first.saturating_sub(5).into(), data)),
@@ -206,17 +199,9 @@ mod tests {
 
     #[test]
     fn each_form_of_a_length() {
-        for length in [
-            &b"\x08"[..],
-            b"\x01\x03",
-            b"\x02\x03\0",
-            b"\x03\x03\0\0",
-            b"\x04\x03\0\0\0",
-        ] {
-            assert_eq!(
-                marshal(&[b"\x04\x08\"", length, b"abc"].concat()),
-                Ok(&b"abc"[..])
-            );
+        for length in [&b"\x08"[..], b"\x01\x03", b"\x02\x03\0", b"\x03\x03\0\0", b"\x04\x03\0\0\0"]
+        {
+            assert_eq!(marshal(&[b"\x04\x08\"", length, b"abc"].concat()), Ok(&b"abc"[..]));
         }
         for first in 0x80..=u8::MAX {
             assert_eq!(
@@ -224,28 +209,17 @@ mod tests {
                 Err(MarshalError::Negative)
             );
         }
-        assert_eq!(
-            marshal(b"\x04\x08\"\x04\xff\xff\xff\xffabc"),
-            Err(MarshalError::Truncated)
-        );
+        assert_eq!(marshal(b"\x04\x08\"\x04\xff\xff\xff\xffabc"), Err(MarshalError::Truncated));
     }
 
     #[test]
     fn each_encoding() {
         for encoding in [&b":\x06ET"[..], b":\x06EF", b":\x0dencoding\"\x0eShift_JIS"] {
-            assert_eq!(
-                marshal(&[b"\x04\x08I\"\x08abc\x06", encoding].concat()),
-                Ok(&b"abc"[..])
-            );
+            assert_eq!(marshal(&[b"\x04\x08I\"\x08abc\x06", encoding].concat()), Ok(&b"abc"[..]));
         }
         let long = |length: u8| {
             let name = vec![b'x'; length.into()];
-            [
-                b"\x04\x08I\"\x08abc\x06:\x0dencoding\"",
-                &[length + 5][..],
-                &name,
-            ]
-            .concat()
+            [b"\x04\x08I\"\x08abc\x06:\x0dencoding\"", &[length + 5][..], &name].concat()
         };
         assert_eq!(marshal(&long(64)), Ok(&b"abc"[..]));
         assert_eq!(marshal(&long(65)), Err(MarshalError::Encoding));
@@ -261,37 +235,16 @@ mod tests {
             (b"\x04\x08I", MarshalError::Truncated),
             (b"\x04\x08\"\x07a", MarshalError::Truncated),
             (b"\x04\x08\"\x06ab", MarshalError::Trailing { length: 1 }),
-            (
-                b"\x04\x08I\"\x06a\x06:\x06ETx",
-                MarshalError::Trailing { length: 1 },
-            ),
-            (
-                b"\x04\x08\"\x06a\x06:\x06ET",
-                MarshalError::Trailing { length: 5 },
-            ),
-            (
-                b"\x04\x08[\x06\"\x06a",
-                MarshalError::NotAString { kind: b'[' },
-            ),
-            (
-                b"\x04\x08IC:\x06S\"\x06a\x06:\x06ET",
-                MarshalError::NotAString { kind: b'C' },
-            ),
-            (
-                b"\x04\x08I\"\x06a\x07:\x06ET:\x07@ai\x06",
-                MarshalError::InstanceVariables,
-            ),
-            (
-                b"\x04\x08I\"\x06a\x06:\x07@ai\x06",
-                MarshalError::InstanceVariables,
-            ),
+            (b"\x04\x08I\"\x06a\x06:\x06ETx", MarshalError::Trailing { length: 1 }),
+            (b"\x04\x08\"\x06a\x06:\x06ET", MarshalError::Trailing { length: 5 }),
+            (b"\x04\x08[\x06\"\x06a", MarshalError::NotAString { kind: b'[' }),
+            (b"\x04\x08IC:\x06S\"\x06a\x06:\x06ET", MarshalError::NotAString { kind: b'C' }),
+            (b"\x04\x08I\"\x06a\x07:\x06ET:\x07@ai\x06", MarshalError::InstanceVariables),
+            (b"\x04\x08I\"\x06a\x06:\x07@ai\x06", MarshalError::InstanceVariables),
             (b"\x04\x08I\"\x06a\0", MarshalError::Encoding),
             (b"\x04\x08I\"\x06a\x06;\0T", MarshalError::Encoding),
             (b"\x04\x08I\"\x06a\x06:\x06E0", MarshalError::Encoding),
-            (
-                b"\x04\x08I\"\x06a\x06:\x0dencodingT",
-                MarshalError::Encoding,
-            ),
+            (b"\x04\x08I\"\x06a\x06:\x0dencodingT", MarshalError::Encoding),
         ];
         for (value, error) in cases {
             assert_eq!(marshal(value), Err(error), "{}", value.escape_ascii());

@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use nginx_sys::NGX_LOG_ERR;
 
-use super::network::{Answers, ConnectionId};
+use super::network::ConnectionId;
 use crate::core::flight::{FlightId, Flights, Target, WaiterId};
-use crate::core::memcache::Reply;
+use crate::core::pipeline::{Answer, Asker};
 use crate::core::policy::{fallback, Cached, Outcome, Verdict as CacheVerdict};
 use crate::core::value::path_of;
 use crate::nginx::log::{Log, Shown};
@@ -84,11 +84,7 @@ impl Desk {
     /// The flight for a key, and whether it has to be started.
     pub fn enter(&mut self, settings: &'static Settings, key: &[u8]) -> (FlightId, bool) {
         let hash = self.hasher.hash_one((settings.class, key));
-        let (flight, is_new) = self.flights.enter(Target {
-            hash,
-            class: settings.class,
-            key,
-        });
+        let (flight, is_new) = self.flights.enter(Target { hash, class: settings.class, key });
         if let Some(attempt) = self.flights.attempt(flight).filter(|_| is_new) {
             attempt.settings = Some(settings);
         }
@@ -106,9 +102,7 @@ impl Desk {
         let attempt = self.flights.attempt(flight)?;
         let settings = attempt.settings?;
         let spare = &mut self.spare_peers;
-        let peer = attempt
-            .peer
-            .get_or_insert_with(|| spare.pop().unwrap_or_default());
+        let peer = attempt.peer.get_or_insert_with(|| spare.pop().unwrap_or_default());
         if attempt.leader.is_none() {
             attempt.leader = Some(leader);
             if !peer.begin(r, settings.upstream) {
@@ -117,18 +111,14 @@ impl Desk {
         }
         let chosen = peer.choose();
         if chosen.is_none() {
-            r.log()
-                .write(NGX_LOG_ERR, format_args!("no live upstreams for a lookup"));
+            r.log().write(NGX_LOG_ERR, format_args!("no live upstreams for a lookup"));
         }
         chosen
     }
 
     /// What a flight ends with that no server is left for.
     pub fn outcome_without_server(&mut self, flight: FlightId) -> Outcome {
-        let last = self
-            .flights
-            .attempt(flight)
-            .and_then(|attempt| attempt.last);
+        let last = self.flights.attempt(flight).and_then(|attempt| attempt.last);
         last.map_or(Outcome::Error, Failure::outcome)
     }
 
@@ -147,9 +137,7 @@ impl Desk {
         };
         attempt.last = Some(failure);
         attempt.connection = None;
-        let wanted = attempt
-            .settings
-            .is_some_and(|s| s.next_upstream & failure.bit() != 0);
+        let wanted = attempt.settings.is_some_and(|s| s.next_upstream & failure.bit() != 0);
         let mut has_more = attempt.leader.is_none();
         if let Some(peer) = &mut attempt.peer {
             peer.end(failure.verdict());
@@ -206,10 +194,7 @@ impl Desk {
             self.flights.leave(waiter);
             self.deliver(flight, (waiter, r), outcome, path);
         }
-        if let Some(Attempt {
-            peer: Some(peer), ..
-        }) = self.flights.land(flight)
-        {
+        if let Some(Attempt { peer: Some(peer), .. }) = self.flights.land(flight) {
             self.spare_peers.push(peer);
         }
     }
@@ -229,12 +214,7 @@ impl Desk {
         let Some(attempt) = self.flights.attempt(flight) else {
             return;
         };
-        record.address.set(
-            attempt
-                .address
-                .as_deref()
-                .and_then(|address| r.copy(address)),
-        );
+        record.address.set(attempt.address.as_deref().and_then(|address| r.copy(address)));
         let root = crate::sendfile::location_conf(r).root.as_bytes();
         let settings = attempt.settings;
         if let Some(path) = path {
@@ -268,9 +248,7 @@ impl Desk {
 
     /// Where to say something of a flight: the log of who has waited longest.
     fn log(&self, flight: FlightId) -> Log {
-        self.flights
-            .first_waiter(flight)
-            .map_or_else(Log::cycle, |(_, r)| r.log())
+        self.flights.first_waiter(flight).map_or_else(Log::cycle, |(_, r)| r.log())
     }
 
     /// Lets the cache know what the store has said.
@@ -281,10 +259,7 @@ impl Desk {
         let Some(cache) = settings.cache.and_then(|(zone, _)| zone.get()) else {
             return;
         };
-        let lookup = Lookup {
-            store: settings.store,
-            key: self.flights.key(flight),
-        };
+        let lookup = Lookup { store: settings.store, key: self.flights.key(flight) };
         match (outcome, path) {
             (Outcome::Found, Some(path)) => cache.put_path(lookup, path, now()),
             (Outcome::Miss, _) => cache.put_miss(lookup, now()),
@@ -299,13 +274,6 @@ impl Desk {
         }
     }
 
-    fn missed(&mut self, flight: FlightId, settings: &Settings) {
-        if settings.next_upstream & fallback::MISS != 0 {
-            return self.failed.push((flight, Failure::Miss));
-        }
-        self.land(flight, Outcome::Miss, None);
-    }
-
     fn refuse(&mut self, flight: FlightId, reason: std::fmt::Arguments<'_>) {
         let key = Shown(self.flights.key(flight));
         let message = format_args!("invalid path for key \"{key}\": {reason}");
@@ -314,29 +282,28 @@ impl Desk {
     }
 }
 
-impl Answers for Desk {
-    fn answer(&mut self, flight: FlightId, reply: Reply<'_>) -> bool {
-        let Some(settings) = self.settings(flight) else {
-            return true;
-        };
-        match reply {
-            Reply::Value { key, .. } | Reply::TooLarge { key, .. }
-                if key != self.flights.key(flight) =>
-            {
-                return false;
+impl Asker for Desk {
+    fn has_asked(&self, flight: FlightId, key: &[u8]) -> bool {
+        self.flights.key(flight) == key
+    }
+
+    fn answered(&mut self, flight: FlightId, answer: Answer<'_>) {
+        let Some(settings) = self.settings(flight) else { return };
+        match answer {
+            Answer::Value(value) => self.found(flight, settings, value),
+            Answer::Miss if settings.next_upstream & fallback::MISS != 0 => {
+                self.failed.push((flight, Failure::Miss));
             }
-            Reply::Value { data, .. } => self.found(flight, settings, data),
-            Reply::Miss => self.missed(flight, settings),
-            Reply::TooLarge { length, .. } => {
+            Answer::Miss => self.land(flight, Outcome::Miss, None),
+            Answer::TooLarge(length) => {
                 self.refuse(flight, format_args!("the value has {length} bytes"));
             }
-            Reply::ServerError(text) => {
+            Answer::Error(text) => {
                 let message = format_args!("memcached sent SERVER_ERROR \"{}\"", Shown(text));
                 self.log(flight).write(NGX_LOG_ERR, message);
                 self.failed.push((flight, Failure::Error));
             }
         }
-        true
     }
 }
 
@@ -345,10 +312,7 @@ fn stale_path(settings: &Settings, key: &[u8], path: &mut Vec<u8>) -> bool {
     let Some((zone, validity)) = settings.cache else {
         return false;
     };
-    let lookup = Lookup {
-        store: settings.store,
-        key,
-    };
+    let lookup = Lookup { store: settings.store, key };
     let cached = zone.get().and_then(|cache| cache.get(lookup, now(), path));
     cached.is_some_and(|cached| {
         matches!(cached, Cached::Path(_)) && validity.judge(cached) != CacheVerdict::Expired

@@ -131,11 +131,7 @@ impl Store {
     fn new() -> Self {
         let network = Network::new();
         let deadlines = Event::new::<Deadline>(network.log());
-        Self {
-            desk: Desk::default(),
-            network,
-            deadlines,
-        }
+        Self { desk: Desk::default(), network, deadlines }
     }
 
     /// `None`: the record has been answered.
@@ -170,14 +166,11 @@ impl Store {
 
     /// Asks a server. `false`: there is no connection to it and none can be made now.
     fn send(&mut self, flight: FlightId, server: usize) -> bool {
-        let timeout = self
-            .desk
-            .settings(flight)
-            .map_or(0, |settings| settings.connect_timeout);
-        let Some(id) = self.network.connection_to(server, timeout) else {
+        let Some(settings) = self.desk.settings(flight) else { return true };
+        let Some(id) = self.network.connection_to(server, settings.connect_timeout) else {
             return false;
         };
-        self.network.ask(id, flight, self.desk.flights.key(flight));
+        self.network.ask(id, flight, settings.class, self.desk.flights.key(flight));
         self.desk.sent(flight, id, self.network.name(server));
         true
     }
@@ -236,10 +229,8 @@ impl Store {
             let Some((r, flight)) = self.desk.flights.leave(waiter) else {
                 return;
             };
-            r.log()
-                .write(NGX_LOG_ERR, format_args!("memcached timed out"));
-            self.desk
-                .deliver(flight, (waiter, r), Outcome::Timeout, None);
+            r.log().write(NGX_LOG_ERR, format_args!("memcached timed out"));
+            self.desk.deliver(flight, (waiter, r), Outcome::Timeout, None);
             let connection = self.desk.overdue(flight, waiter);
             if let Some(id) = connection.filter(|id| self.network.is_silent(*id, flight)) {
                 self.lose(id, Loss::Hung);

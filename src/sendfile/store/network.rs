@@ -11,8 +11,7 @@ use slotmap::{new_key_type, Key, SlotMap};
 use super::desk::Failure;
 use super::{Traffic, Turn};
 use crate::core::flight::FlightId;
-use crate::core::memcache::Reply;
-use crate::core::pipeline::{Broken, Pipeline};
+use crate::core::pipeline::{Asker, Broken, Pipeline};
 use crate::nginx::event::Event;
 use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::Chosen;
@@ -32,12 +31,6 @@ const BUFFER: usize = 64 * 1024;
 new_key_type! {
     /// A connection, open or on its way.
     pub struct ConnectionId;
-}
-
-/// Who takes the store's answers.
-pub trait Answers {
-    /// Takes an answer; says whether its key, if it has one, is the flight's.
-    fn answer(&mut self, flight: FlightId, reply: Reply<'_>) -> bool;
 }
 
 /// Why a connection has ended.
@@ -126,19 +119,11 @@ impl Network {
 
     /// The number of a server by its address.
     pub fn server(&mut self, chosen: &Chosen) -> usize {
-        let known = self
-            .servers
-            .iter()
-            .position(|server| server.address.is(chosen));
+        let known = self.servers.iter().position(|server| server.address.is(chosen));
         known.unwrap_or_else(|| {
             let address = Address::copy(chosen);
             let (back_off, down_until) = (BACK_OFF.0, 0);
-            self.servers.push(Server {
-                address,
-                connections: Vec::new(),
-                back_off,
-                down_until,
-            });
+            self.servers.push(Server { address, connections: Vec::new(), back_off, down_until });
             self.servers.len() - 1
         })
     }
@@ -152,10 +137,7 @@ impl Network {
     pub fn connection_to(&mut self, server: usize, timeout: u64) -> Option<ConnectionId> {
         let pending = |id: &ConnectionId| Some(self.connections.get(*id)?.pipeline.pending());
         let open = &self.servers[server].connections;
-        let least = open
-            .iter()
-            .copied()
-            .min_by_key(|id| pending(id).unwrap_or(usize::MAX));
+        let least = open.iter().copied().min_by_key(|id| pending(id).unwrap_or(usize::MAX));
         let is_idle = least.is_some_and(|id| pending(&id) == Some(0));
         if is_idle || open.len() >= CONNECTIONS_MAX {
             return least;
@@ -197,11 +179,11 @@ impl Network {
     }
 
     /// Asks a question at the end of this turn.
-    pub fn ask(&mut self, id: ConnectionId, flight: FlightId, key: &[u8]) {
+    pub fn ask(&mut self, id: ConnectionId, flight: FlightId, class: usize, key: &[u8]) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
-        connection.pipeline.ask(flight, key, now());
+        connection.pipeline.ask(flight, class, key, now());
         connection.socket.set_idle(false);
         if !std::mem::replace(&mut connection.is_unflushed, true) {
             self.unflushed.push(id);
@@ -261,8 +243,8 @@ impl Network {
         Ok(())
     }
 
-    /// Reads what has come and hands the answers on.
-    pub fn receive(&mut self, id: ConnectionId, answers: &mut impl Answers) -> Result<(), Loss> {
+    /// Reads what has come and hands on the answers.
+    pub fn receive(&mut self, id: ConnectionId, asker: &mut impl Asker) -> Result<(), Loss> {
         self.establish(id)?;
         let Some(connection) = self.connections.get_mut(id) else {
             return Ok(());
@@ -279,9 +261,7 @@ impl Network {
             };
             connection.has_spoken = true;
             let bytes = self.buffer.get(..length).unwrap_or_default();
-            let heard = connection
-                .pipeline
-                .hear(bytes, now(), |f, reply| answers.answer(f, reply));
+            let heard = connection.pipeline.hear(bytes, now(), asker);
             if let Err(broken) = heard {
                 let name = self.servers[connection.server].address.name();
                 let message = format_args!("memcached sent {broken}, upstream: {}", Shown(&name));
@@ -303,9 +283,7 @@ impl Network {
 
     /// Whether a connection has said nothing since a flight was sent on it.
     pub fn is_silent(&self, id: ConnectionId, flight: FlightId) -> bool {
-        self.connections
-            .get(id)
-            .is_some_and(|connection| connection.pipeline.silent_since(flight))
+        self.connections.get(id).is_some_and(|connection| connection.pipeline.silent_since(flight))
     }
 
     /// Closes a connection. `None`: it has ended before.
@@ -318,10 +296,8 @@ impl Network {
         let never_spoke = !connection.has_spoken;
         if loss == Loss::Closed && !flights.is_empty() {
             let name = server.address.name();
-            let message = format_args!(
-                "memcached prematurely closed connection, upstream: {}",
-                Shown(&name)
-            );
+            let message =
+                format_args!("memcached prematurely closed connection, upstream: {}", Shown(&name));
             self.log.log().write(NGX_LOG_ERR, message);
         }
         match loss {
@@ -334,11 +310,7 @@ impl Network {
             Loss::Closed => !never_spoke,
             Loss::Protocol | Loss::OutOfStep | Loss::Hung | Loss::WorkerExits => true,
         };
-        Some(Remains {
-            server: connection.server,
-            flights,
-            forgiven,
-        })
+        Some(Remains { server: connection.server, flights, forgiven })
     }
 
     /// Closes all.

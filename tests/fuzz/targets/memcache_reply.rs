@@ -49,7 +49,7 @@ fn read_slowly(input: &[u8]) -> Option<(Reply<'_>, usize)> {
     let (line, body) = (&input[..line_end], &input[line_end + 2..]);
     let words: Vec<&[u8]> = line.split(|&byte| byte == b' ').collect();
     match words[..] {
-        [b"END"] => Some((Reply::Miss, 5)),
+        [b"END"] => Some((Reply::End, 5)),
         [b"SERVER_ERROR", ..] => {
             let text = line.get(b"SERVER_ERROR ".len()..).unwrap_or_default();
             let valid = text.len() <= 1024 && !text.iter().any(u8::is_ascii_control);
@@ -66,9 +66,9 @@ fn read_slowly(input: &[u8]) -> Option<(Reply<'_>, usize)> {
                 return Some((Reply::TooLarge { key, length }, line_end + 2));
             }
             let data = body.get(..length as usize)?;
-            let end = line_end + 2 + data.len() + 7;
+            let end = line_end + 2 + data.len() + 2;
             body[data.len()..]
-                .starts_with(b"\r\nEND\r\n")
+                .starts_with(b"\r\n")
                 .then_some((Reply::Value { key, data }, end))
         }
         _ => None,
