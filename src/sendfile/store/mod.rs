@@ -170,8 +170,11 @@ impl Store {
         let Some(id) = self.network.connection_to(server, settings.connect_timeout) else {
             return false;
         };
-        self.network.ask(id, flight, settings.class, self.desk.flights.key(flight));
         self.desk.sent(flight, id, self.network.name(server));
+        let key = self.desk.flights.key(flight);
+        if let Err(loss) = self.network.ask(id, flight, settings.class, key) {
+            self.lose(id, loss);
+        }
         true
     }
 

@@ -1,6 +1,9 @@
 //! Servers and the connections to them.
 //!
-//! A connection is opened when it is first wanted and kept. A server that cannot be reached is left
+//! One connection to a server, opened when it is first wanted and kept. A question leaves at once
+//! when nothing is on its way there, so that a lone request does not wait; else with all others of its
+//! turn of the event loop, so that a crowd costs one write. More connections were measured to gain
+//! nothing at any number of requests. A server that cannot be reached is left
 //! alone for a moment that doubles, so that a flood of requests is not a flood of connections.
 
 use std::rc::Rc;
@@ -17,10 +20,6 @@ use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::Chosen;
 use crate::nginx::socket::{Address, ConnectionLog, Socket};
 use crate::nginx::{exiting, now};
-
-/// Connections to one server. One would do for throughput; with few requests at a time a
-/// few keep the server and this worker busy at once.
-const CONNECTIONS_MAX: usize = 4;
 
 /// Milliseconds for which a server that could not be reached is left alone: at first, and at most.
 const BACK_OFF: (u64, u64) = (20, 1000);
@@ -64,7 +63,7 @@ impl Loss {
 
 struct Server {
     address: Address,
-    connections: Vec<ConnectionId>,
+    connection: Option<ConnectionId>,
     back_off: u64,
     down_until: u64,
 }
@@ -123,7 +122,7 @@ impl Network {
         known.unwrap_or_else(|| {
             let address = Address::copy(chosen);
             let (back_off, down_until) = (BACK_OFF.0, 0);
-            self.servers.push(Server { address, connections: Vec::new(), back_off, down_until });
+            self.servers.push(Server { address, connection: None, back_off, down_until });
             self.servers.len() - 1
         })
     }
@@ -133,16 +132,9 @@ impl Network {
         self.servers[server].address.name()
     }
 
-    /// A connection to a server: an idle one, else a new one, else the least busy.
+    /// The connection to a server, a new one if need be. `None`: none can be made now.
     pub fn connection_to(&mut self, server: usize, timeout: u64) -> Option<ConnectionId> {
-        let pending = |id: &ConnectionId| Some(self.connections.get(*id)?.pipeline.pending());
-        let open = &self.servers[server].connections;
-        let least = open.iter().copied().min_by_key(|id| pending(id).unwrap_or(usize::MAX));
-        let is_idle = least.is_some_and(|id| pending(&id) == Some(0));
-        if is_idle || open.len() >= CONNECTIONS_MAX {
-            return least;
-        }
-        self.open(server, timeout).or(least)
+        self.servers[server].connection.or_else(|| self.open(server, timeout))
     }
 
     fn open(&mut self, number: usize, timeout: u64) -> Option<ConnectionId> {
@@ -169,7 +161,7 @@ impl Network {
             server.leave_alone();
             return None;
         };
-        server.connections.push(id);
+        server.connection = Some(id);
         let socket = &self.connections[id].socket;
         match connection {
             Some(true) => socket.established(),
@@ -178,17 +170,28 @@ impl Network {
         Some(id)
     }
 
-    /// Asks a question at the end of this turn.
-    pub fn ask(&mut self, id: ConnectionId, flight: FlightId, class: usize, key: &[u8]) {
+    /// Asks a question: at once if the connection is idle, else at the end of this turn.
+    pub fn ask(
+        &mut self,
+        id: ConnectionId,
+        flight: FlightId,
+        class: usize,
+        key: &[u8],
+    ) -> Result<(), Loss> {
         let Some(connection) = self.connections.get_mut(id) else {
-            return;
+            return Ok(());
         };
+        let was_idle = connection.pipeline.is_idle();
         connection.pipeline.ask(flight, class, key, now());
         connection.socket.set_idle(false);
+        if was_idle {
+            return self.flush(id);
+        }
         if !std::mem::replace(&mut connection.is_unflushed, true) {
             self.unflushed.push(id);
             self.turn.post();
         }
+        Ok(())
     }
 
     /// A connection with something to write.
@@ -291,7 +294,7 @@ impl Network {
         let mut connection = self.connections.remove(id)?;
         connection.socket.close();
         let server = &mut self.servers[connection.server];
-        server.connections.retain(|open| *open != id);
+        server.connection = None;
         let flights: Vec<_> = connection.pipeline.abandon().collect();
         let never_spoke = !connection.has_spoken;
         if loss == Loss::Closed && !flights.is_empty() {

@@ -1,0 +1,217 @@
+//! What a load tells: its progress, what is wrong as it is met, and the sums.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::load::show;
+use crate::source::Source;
+
+/// How many problems are named on standard error.
+const NAMED: u64 = 20;
+
+/// What can be the matter with something that was found.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    NoId,
+    NoFile,
+    Unreadable,
+    MalformedRecord,
+    InvalidKey,
+    InvalidPath,
+    MissingFile,
+    DuplicateId,
+}
+
+impl Kind {
+    /// Whether it is to be expected, and no error.
+    fn is_skipped(self) -> bool {
+        matches!(self, Kind::NoId | Kind::NoFile)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::NoId => "no ID",
+            Kind::NoFile => "no file",
+            Kind::Unreadable => "unreadable",
+            Kind::MalformedRecord => "malformed record",
+            Kind::InvalidKey => "invalid key",
+            Kind::InvalidPath => "invalid path",
+            Kind::MissingFile => "missing file",
+            Kind::DuplicateId => "duplicate ID",
+        })
+    }
+}
+
+pub struct Problem {
+    kind: Kind,
+    /// Which file or line.
+    origin: Vec<u8>,
+    reason: String,
+}
+
+impl Problem {
+    pub fn new(kind: Kind, origin: Vec<u8>, reason: impl fmt::Display) -> Self {
+        Problem {
+            kind,
+            origin,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+pub struct Report {
+    quiet: bool,
+    started: Instant,
+    bar: ProgressBar,
+    errors: Option<csv::Writer<File>>,
+    stored: u64,
+    stored_before: u64,
+    problems: BTreeMap<Kind, u64>,
+}
+
+impl Report {
+    /// Begins, with all problems to be written to `errors` as CSV.
+    pub fn new(source: &Source, quiet: bool, errors: Option<&Path>) -> Result<Self> {
+        let create = |path: &Path| {
+            let mut writer = csv::Writer::from_path(path)?;
+            writer.write_record(["what", "where", "why"])?;
+            anyhow::Ok(writer)
+        };
+        let errors = errors.map(|path| create(path).with_context(|| path.display().to_string()));
+        Ok(Report {
+            quiet,
+            bar: if quiet {
+                ProgressBar::hidden()
+            } else {
+                progress_bar(source)
+            },
+            errors: errors.transpose()?,
+            started: Instant::now(),
+            stored: 0,
+            stored_before: 0,
+            problems: BTreeMap::new(),
+        })
+    }
+
+    pub fn stored(&mut self, entries: usize, position: u64) {
+        self.stored += entries as u64;
+        self.show_progress(position);
+    }
+
+    pub fn stored_before(&mut self, position: u64) {
+        self.stored_before += 1;
+        self.show_progress(position);
+    }
+
+    fn show_progress(&self, position: u64) {
+        self.bar.set_position(position);
+        self.bar.set_message(format!(
+            "{} stored, {} errors",
+            self.stored,
+            self.sum(false)
+        ));
+    }
+
+    pub fn problem(&mut self, problem: &Problem) -> Result<()> {
+        let Problem {
+            kind,
+            origin,
+            reason,
+        } = problem;
+        *self.problems.entry(*kind).or_default() += 1;
+        match self.problems.values().sum::<u64>() {
+            ..=NAMED => self.say(format!("{kind}: {}: {reason}", show(origin))),
+            named if named == NAMED + 1 => self.say(match self.errors {
+                Some(_) => "all others are in the file of --errors".to_owned(),
+                None => "others are counted; --errors FILE names all".to_owned(),
+            }),
+            _ => {}
+        }
+        if let Some(errors) = &mut self.errors {
+            errors.write_record([kind.to_string().as_bytes(), origin, reason.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// Warns if a server has thrown out entries during the load.
+    pub fn evictions(&self, server: &str, evictions: u64) {
+        if evictions > 0 {
+            self.say(format!(
+                "warning: memcached at {server} has evicted {evictions} entries meanwhile: \
+                 it needs more memory (-m)"
+            ));
+        }
+    }
+
+    fn say(&self, line: String) {
+        self.bar.suspend(|| eprintln!("ngx-smart: {line}"));
+    }
+
+    /// How many were skipped, or were wrong.
+    fn sum(&self, skipped: bool) -> u64 {
+        let kinds = self
+            .problems
+            .iter()
+            .filter(|(kind, _)| kind.is_skipped() == skipped);
+        kinds.map(|(_, count)| count).sum()
+    }
+
+    /// The sums. Whether nothing was wrong.
+    pub fn finish(mut self) -> Result<bool> {
+        self.bar.finish_and_clear();
+        if let Some(errors) = &mut self.errors {
+            errors.flush()?;
+        }
+        if !self.quiet {
+            let seconds = self.started.elapsed().as_secs_f64();
+            let rate = self.stored as f64 / seconds;
+            println!(
+                "{} stored in {seconds:.1} s ({rate:.0} per second)",
+                self.stored
+            );
+            if self.stored_before > 0 {
+                println!("{} stored before", self.stored_before);
+            }
+            for (skipped, word) in [(true, "skipped"), (false, "errors")] {
+                let kinds = self
+                    .problems
+                    .iter()
+                    .filter(|(kind, _)| kind.is_skipped() == skipped);
+                let kinds: Vec<_> = kinds
+                    .map(|(kind, count)| format!("{kind}: {count}"))
+                    .collect();
+                if !kinds.is_empty() {
+                    println!("{} {word} ({})", self.sum(skipped), kinds.join(", "));
+                }
+            }
+        }
+        Ok(self.sum(false) == 0)
+    }
+}
+
+/// On a terminal, how far the load is; elsewhere nothing.
+fn progress_bar(source: &Source) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let (bar, template) = match source.size() {
+        Some(size) => (
+            ProgressBar::new(size),
+            "{wide_bar} {percent}% {msg} {eta} left",
+        ),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
+    };
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
