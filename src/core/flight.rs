@@ -5,10 +5,12 @@
 //! owed, and a newcomer may join it. Handles carry a generation, so that one kept too long finds
 //! nothing instead of somebody else's flight.
 //!
-//! Nothing is allocated once the tables have grown to the greatest number held at one time.
+//! The tables grow in [`Flights::reserve`] alone, and only to the greatest number held at a time.
 
 use hashbrown::hash_table::HashTable;
 use slotmap::{new_key_type, SlotMap};
+
+use super::{key, NoMemory};
 
 new_key_type! {
     /// A lookup on its way.
@@ -83,6 +85,35 @@ impl<W, T> Default for Flights<W, T> {
 }
 
 impl<W: Copy, T: Default> Flights<W, T> {
+    /// Makes room for one more flight of a class and one more waiter, so that nothing is allocated
+    /// until both are there.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn reserve(&mut self, class: usize) -> Result<(), NoMemory> {
+        let flights = &mut self.flights;
+        flights.try_reserve(1).map_err(|_| NoMemory)?;
+        self.waiters.try_reserve(1).map_err(|_| NoMemory)?;
+        let hash_of = |id: &FlightId| flights.get(*id).map_or(0, |f| f.hash);
+        self.by_key.try_reserve(1, hash_of).map_err(|_| NoMemory)?;
+        // A key comes back to the spare ones with each flight that lands.
+        let keys = flights.len().saturating_add(1);
+        self.spare_keys.try_reserve(keys).map_err(|_| NoMemory)?;
+        if self.spare_keys.is_empty() {
+            self.spare_keys.push(Vec::new());
+        }
+        if let Some(key) = self.spare_keys.last_mut() {
+            key.clear();
+            key.try_reserve(key::MAX_LEN).map_err(|_| NoMemory)?;
+        }
+        let classes = class.saturating_add(1);
+        if self.classes.len() < classes {
+            self.classes.try_reserve(classes).map_err(|_| NoMemory)?;
+            self.classes.resize(classes, List::default());
+        }
+        Ok(())
+    }
+
     /// The flight to `target`, and whether it was started by this call.
     pub fn enter(&mut self, target: Target<'_>) -> (FlightId, bool) {
         let flights = &mut self.flights;
@@ -111,9 +142,6 @@ impl<W: Copy, T: Default> Flights<W, T> {
     /// come with deadlines that do not decrease, which equal timeouts give. `None`: no such flight.
     pub fn wait(&mut self, flight: FlightId, who: W, deadline: u64) -> Option<WaiterId> {
         let class = self.flights.get(flight)?.class;
-        if self.classes.len() <= class {
-            self.classes.resize(class.saturating_add(1), List::default());
-        }
         let id = self.waiters.insert(Waiter { who, flight, deadline, links: Default::default() });
         let of_flight = &mut self.flights.get_mut(flight)?.waiters;
         append(&mut self.waiters, of_flight, OF_FLIGHT, id);
@@ -171,14 +199,9 @@ impl<W: Copy, T: Default> Flights<W, T> {
         Some(landed.attempt)
     }
 
-    /// How many flights are on their way.
-    pub fn len(&self) -> usize {
-        self.flights.len()
-    }
-
-    /// Whether no flight is on its way.
-    pub fn is_empty(&self) -> bool {
-        self.flights.is_empty()
+    /// How many flights are on their way, and how many wait for them.
+    pub fn count(&self) -> (usize, usize) {
+        (self.flights.len(), self.waiters.len())
     }
 
     /// Whether nobody waits.
@@ -236,13 +259,19 @@ fn set_link<W>(
 mod tests {
     use super::*;
 
+    fn flights() -> Flights<u32, ()> {
+        let mut flights = Flights::default();
+        flights.reserve(1).unwrap();
+        flights
+    }
+
     fn target(key: &[u8]) -> Target<'_> {
         Target { hash: key.len() as u64, class: 0, key }
     }
 
     #[test]
     fn equal_keys_share_a_flight_even_where_hashes_collide() {
-        let mut flights: Flights<u32, ()> = Flights::default();
+        let mut flights = flights();
         let (a, new_a) = flights.enter(target(b"aa"));
         let (b, new_b) = flights.enter(target(b"bb"));
         assert!(new_a && new_b && a != b);
@@ -252,7 +281,7 @@ mod tests {
 
     #[test]
     fn waiters_leave_in_any_order_and_the_flight_lands_when_empty() {
-        let mut flights: Flights<u32, ()> = Flights::default();
+        let mut flights = flights();
         let (flight, _) = flights.enter(target(b"k"));
         let ids: Vec<_> = (0..5).map(|n| flights.wait(flight, n, 100).unwrap()).collect();
         assert_eq!(flights.leave(ids[2]), Some((2, flight)));
@@ -265,12 +294,12 @@ mod tests {
         flights.leave(ids[3]);
         assert!(flights.nobody_waits());
         assert!(flights.land(flight).is_some());
-        assert!(flights.is_empty() && flights.wait(flight, 9, 1).is_none());
+        assert!(flights.count() == (0, 0) && flights.wait(flight, 9, 1).is_none());
     }
 
     #[test]
     fn each_waiter_has_its_own_deadline() {
-        let mut flights: Flights<u32, ()> = Flights::default();
+        let mut flights = flights();
         let (flight, _) = flights.enter(target(b"k"));
         let first = flights.wait(flight, 1, 100).unwrap();
         let second = flights.wait(flight, 2, 150).unwrap();

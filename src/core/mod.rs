@@ -21,3 +21,7 @@ pub mod path;
 pub mod pipeline;
 pub mod policy;
 pub mod value;
+
+/// There was no memory. The structure is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoMemory;

@@ -9,13 +9,18 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use super::flight::FlightId;
+use super::key;
 use super::memcache::{encode_get, extend_get, parse_get_reply, Parsed, ProtocolError, Reply};
+use super::NoMemory;
 
 /// The most keys of one `get`. More do not make it cheaper, and the server answers sooner.
 const BATCH_KEYS: usize = 64;
 
 /// The most bytes of one `get`; some servers and proxies refuse longer lines.
 const BATCH_BYTES: usize = 8 * 1024;
+
+/// The most bytes of a question: `get`, a space, the key, a line end.
+const QUESTION_BYTES: usize = key::MAX_LEN + 6;
 
 /// A value that is too large to hold a path is skipped up to this length, so that its neighbours
 /// keep their connection; a longer one ends the conversation. memcached's own default bound.
@@ -56,6 +61,8 @@ pub enum Broken {
     Unsolicited,
     /// A value too long even to be skipped.
     Endless,
+    /// There is no memory for the beginning of an answer.
+    NoMemory,
 }
 
 impl fmt::Display for Broken {
@@ -64,6 +71,7 @@ impl fmt::Display for Broken {
             Self::Protocol(error) => write!(f, "invalid response: {error}"),
             Self::WrongKey => f.write_str("the value of another key"),
             Self::Unsolicited => f.write_str("unsolicited bytes"),
+            Self::NoMemory => f.write_str("an answer that there is no memory for"),
             Self::Endless => write!(f, "a value of more than {SKIP_MAX} bytes"),
         }
     }
@@ -99,6 +107,16 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Makes room for one more question, so that asking it allocates nothing.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        self.questions.try_reserve(1).map_err(|_| NoMemory)?;
+        self.batches.try_reserve(1).map_err(|_| NoMemory)?;
+        self.output.try_reserve(QUESTION_BYTES).map_err(|_| NoMemory)
+    }
+
     /// Asks for `key` on behalf of `flight`. The bytes wait in [`Self::unsent`].
     pub fn ask(&mut self, flight: FlightId, class: usize, key: &[u8], now: u64) {
         self.questions.push_back(Question { flight, asked_at: now, is_open: true });
@@ -166,9 +184,11 @@ impl Pipeline {
         let mut rest = bytes;
         if self.input.is_empty() {
             let result = self.converse(&mut rest, asker);
+            self.input.try_reserve(rest.len()).map_err(|_| Broken::NoMemory)?;
             self.input.extend_from_slice(rest);
             return result;
         }
+        self.input.try_reserve(bytes.len()).map_err(|_| Broken::NoMemory)?;
         let mut gathered = std::mem::take(&mut self.input);
         gathered.extend_from_slice(bytes);
         rest = &gathered;

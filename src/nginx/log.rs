@@ -1,9 +1,10 @@
 //! nginx's error log.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 
-use nginx_sys::{ngx_cycle, ngx_log_t, NGX_LOG_ALERT};
-use ngx::{ngx_log_debug, ngx_log_error};
+use nginx_sys::{ngx_cycle, ngx_log_t, ngx_uint_t, NGX_LOG_ALERT};
+use ngx::log::{log_error, write_fmt, LOG_BUFFER_SIZE};
 
 /// The most of a foreign text that is written to the log, in bytes.
 const SHOWN: usize = 256;
@@ -37,15 +38,19 @@ impl Log {
 
     /// Writes a line at `level`, one of nginx's `NGX_LOG_…`.
     pub fn write(self, level: u32, message: fmt::Arguments<'_>) {
-        if self.0.is_null() {
-            return;
-        }
-        ngx_log_error!(level, self.0, "{message}");
+        self.write_errno(level, 0, message);
     }
 
-    /// Writes a line for somebody who debugs HTTP; costs a comparison otherwise.
-    pub fn debug(self, message: fmt::Arguments<'_>) {
-        ngx_log_debug!(mask: ngx::log::DebugMask::Http, self.0, "{message}");
+    /// The same, with the system's reason, which nginx puts behind the message.
+    pub fn write_errno(self, level: u32, errno: i32, message: fmt::Arguments<'_>) {
+        let mut buffer = [const { MaybeUninit::uninit() }; LOG_BUFFER_SIZE];
+        // SAFETY: the log is valid, see above; nginx reads the bytes before the call returns.
+        unsafe {
+            if level as ngx_uint_t <= (*self.0).log_level {
+                let message = write_fmt(&mut buffer, message);
+                log_error(level as ngx_uint_t, self.0, errno, message);
+            }
+        }
     }
 }
 

@@ -36,7 +36,10 @@ pub trait Module: 'static {
         inner: &mut Self::Location,
     ) -> Result<(), Refusal>;
 
-    /// Runs when a worker exits.
+    /// Runs when a process of nginx has started that serves requests or keeps its house.
+    fn start();
+
+    /// Runs when it exits.
     fn exit();
 }
 
@@ -134,6 +137,7 @@ pub const fn module<M: Module>(
         ctx: callbacks.cast_mut().cast(),
         commands,
         type_: NGX_HTTP_MODULE as ngx_uint_t,
+        init_process: Some(init_process::<M>),
         exit_process: Some(exit_process::<M>),
         ..ngx_module_t::default()
     }
@@ -184,6 +188,13 @@ pub fn main_conf<M: Module>(cf: Conf) -> &'static mut M::Main {
         let context = (*cf.raw()).ctx.cast::<ngx_http_conf_ctx_t>();
         &mut *(*(*context).main_conf.add(M::module().ctx_index)).cast::<M::Main>()
     }
+}
+
+unsafe extern "C" fn init_process<M: Module>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        M::start();
+        NGX_OK as ngx_int_t
+    })
 }
 
 unsafe extern "C" fn exit_process<M: Module>(_cycle: *mut ngx_cycle_t) {

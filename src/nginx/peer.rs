@@ -4,6 +4,7 @@
 //! taken from it and the conversation is our own. A balancer works on a `ngx_http_upstream_t` of the
 //! request; it sees ours for the time of a call, and `$upstream_…` never.
 
+use std::alloc::{alloc_zeroed, Layout};
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
@@ -21,13 +22,12 @@ pub struct Upstream(NonNull<ngx_http_upstream_srv_conf_t>);
 
 impl Upstream {
     /// The block of a name, which may stand later in the configuration, or one made for an address.
-    pub fn add(cf: Conf, address: &ngx_str_t, default_port: u16) -> Result<Self, Refusal> {
+    pub fn add(cf: Conf, address: &ngx_str_t) -> Result<Self, Refusal> {
         // SAFETY: an all-zero `ngx_url_t` asks for nothing; `cf` is valid; nginx keeps the block with
         // the configuration.
         let upstream = unsafe {
             let mut url: ngx_url_t = std::mem::zeroed();
             url.url = *address;
-            url.default_port = default_port;
             url.set_no_resolve(1);
             ngx_http_upstream_add(cf.raw(), &raw mut url, 0)
         };
@@ -73,25 +73,27 @@ pub struct Peer {
     cached: bool,
 }
 
-impl Default for Peer {
-    fn default() -> Self {
-        // SAFETY: nginx makes both with `ngx_pcalloc`; all-zero is their state before use.
-        unsafe {
-            Self {
-                upstream: Box::new(std::mem::zeroed()),
-                state: Box::new(std::mem::zeroed()),
-                held: false,
-                cached: false,
-            }
-        }
+/// A zeroed structure of nginx. `None`: there is no memory.
+fn zeroed<T>() -> Option<Box<T>> {
+    // SAFETY: callers name structures that nginx itself makes with `ngx_pcalloc`: all-zero is their
+    // state before use. The memory is of the layout by which the box will free it.
+    unsafe {
+        let memory = NonNull::new(alloc_zeroed(Layout::new::<T>()))?;
+        Some(Box::from_raw(memory.cast::<T>().as_ptr()))
     }
 }
 
 impl Peer {
+    /// One that has chosen nothing yet. `None`: there is no memory.
+    pub fn new() -> Option<Self> {
+        let (upstream, state) = (zeroed()?, zeroed()?);
+        Some(Self { upstream, state, held: false, cached: false })
+    }
+
     /// Begins to choose servers of `block` for `r`. `false`: the balancer failed.
     pub fn begin(&mut self, r: Request, block: Upstream) -> bool {
         self.end(Verdict::Fine);
-        // SAFETY: as in `default`; the balancer's `init` works on `r->upstream`, which is ours for the
+        // SAFETY: all-zero is valid, as in `zeroed`; the balancer's `init` works on `r->upstream`, which is ours for the
         // time of the call. `header_time` is read by `least_time`; -1 is "none yet".
         unsafe {
             ptr::from_mut(&mut *self.upstream).write_bytes(0, 1);

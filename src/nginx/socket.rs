@@ -1,9 +1,7 @@
 //! A stream connection of our own to a server, on nginx's events.
 
 use std::ffi::c_void;
-use std::io;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
 
 use nginx_sys::{
     ngx_add_timer, ngx_close_connection, ngx_connection_t, ngx_cycle, ngx_del_timer,
@@ -18,28 +16,36 @@ use super::log::Log;
 /// A server's address: what the kernel takes, and the text for logs and variables.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
-    sockaddr: Box<[u8]>,
-    name: Rc<[u8]>,
+    sockaddr: &'static [u8],
+    name: &'static [u8],
 }
 
 impl Address {
-    /// Copies an address that a balancer has chosen.
-    pub fn copy(chosen: &super::peer::Chosen) -> Self {
+    /// Copies an address that a balancer has chosen, for the rest of the worker's life: there are as
+    /// many as its `upstream` blocks ever name. `None`: there is no memory.
+    pub fn copy(chosen: &super::peer::Chosen) -> Option<Self> {
         // SAFETY: the balancer's address and name are valid until the server is given back.
         let (sockaddr, name) = unsafe { (sockaddr_of(chosen), (*chosen.name).as_bytes()) };
-        Self { sockaddr: sockaddr.into(), name: name.into() }
+        Some(Self { sockaddr: kept(sockaddr)?, name: kept(name)? })
     }
 
     /// Whether it is the address that a balancer has chosen.
     pub fn is(&self, chosen: &super::peer::Chosen) -> bool {
         // SAFETY: as in `copy`.
-        unsafe { *self.sockaddr == *sockaddr_of(chosen) }
+        unsafe { self.sockaddr == sockaddr_of(chosen) }
     }
 
     /// The address as a text.
-    pub fn name(&self) -> Rc<[u8]> {
-        Rc::clone(&self.name)
+    pub fn name(&self) -> &'static [u8] {
+        self.name
     }
+}
+
+fn kept(bytes: &[u8]) -> Option<&'static [u8]> {
+    let mut copy = Vec::new();
+    copy.try_reserve_exact(bytes.len()).ok()?;
+    copy.extend_from_slice(bytes);
+    Some(copy.leak())
 }
 
 /// # Safety
@@ -86,7 +92,7 @@ impl Socket {
         log: &ConnectionLog,
         token: u64,
     ) -> Option<(Self, bool)> {
-        let mut name = super::conf::borrowed(&address.name);
+        let mut name = super::conf::borrowed(address.name);
         // SAFETY: an all-zero request to connect has no options; address, name and log outlive the
         // call, and the log outlives the connection. The handlers are set before any event can come.
         unsafe {
@@ -129,8 +135,8 @@ impl Socket {
     /// Why a connection on its way has failed. Either event may come first, so both ask.
     ///
     /// # Errors
-    /// The kernel's reason.
-    pub fn connected(&self) -> io::Result<()> {
+    /// The kernel's reason, as an `errno`.
+    pub fn connected(&self) -> Result<(), i32> {
         let mut error: libc::c_int = 0;
         let mut length = size_of::<libc::c_int>() as libc::socklen_t;
         // SAFETY: the descriptor is open; the kernel writes an int.
@@ -146,8 +152,8 @@ impl Socket {
         };
         match (rc, error) {
             (0, 0) => Ok(()),
-            (0, error) => Err(io::Error::from_raw_os_error(error)),
-            _ => Err(io::Error::last_os_error()),
+            (0, error) => Err(error),
+            _ => Err(nginx_sys::ngx_errno()),
         }
     }
 

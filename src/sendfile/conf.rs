@@ -1,6 +1,6 @@
 //! The configuration: what a location has been told, and how it inherits.
 
-use nginx_sys::{ngx_flag_t, ngx_msec_t, ngx_str_t, ngx_uint_t, NGX_CONF_BITMASK_SET};
+use nginx_sys::{ngx_flag_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
 
 use crate::core::policy::{fallback, Validity};
 use crate::core::value::Encoding;
@@ -8,10 +8,6 @@ use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, Conf, Refusal, UN
 use crate::nginx::peer::Upstream;
 use crate::nginx::zone::Zone;
 use crate::shm::cache::Cache;
-
-/// The bit that `off` sets in `http_sendfile_fallback` and `http_sendfile_next_upstream`.
-pub const OFF: usize = 0x0020;
-const SET: usize = NGX_CONF_BITMASK_SET as usize;
 
 const DEFAULT_TIMEOUT: ngx_msec_t = 500;
 const DEFAULT_CONNECT_TIMEOUT: ngx_msec_t = 200;
@@ -76,11 +72,13 @@ pub enum CacheConf {
 pub struct LocationConf {
     pub enabled: ngx_flag_t,
     pub encoding: ngx_uint_t,
-    pub fallback: ngx_uint_t,
-    pub next_upstream: ngx_uint_t,
     pub timeout: ngx_msec_t,
     pub connect_timeout: ngx_msec_t,
     pub root: ngx_str_t,
+    /// The outcomes left to the location's own handler, and the failures after which another
+    /// server is tried, as bits of [`fallback`].
+    pub fallback: Option<usize>,
+    pub next_upstream: Option<usize>,
     pub key: Option<Key>,
     pub upstream: Option<Upstream>,
     pub cache: CacheConf,
@@ -93,8 +91,8 @@ impl Default for LocationConf {
         Self {
             enabled: UNSET,
             encoding: UNSET_UINT,
-            fallback: 0,
-            next_upstream: 0,
+            fallback: None,
+            next_upstream: None,
             timeout: UNSET_UINT,
             connect_timeout: UNSET_UINT,
             root: ngx_str_t::empty(),
@@ -113,9 +111,8 @@ impl LocationConf {
         merge_uint(&mut self.encoding, outer.encoding, Encoding::Auto as ngx_uint_t);
         merge_uint(&mut self.timeout, outer.timeout, DEFAULT_TIMEOUT);
         merge_uint(&mut self.connect_timeout, outer.connect_timeout, DEFAULT_CONNECT_TIMEOUT);
-        merge_bits(&mut self.fallback, outer.fallback, fallback::MISS);
-        let usual = fallback::ERROR | fallback::TIMEOUT;
-        merge_bits(&mut self.next_upstream, outer.next_upstream, usual);
+        self.fallback = self.fallback.or(outer.fallback);
+        self.next_upstream = self.next_upstream.or(outer.next_upstream);
         if self.root.is_empty() {
             self.root = match outer.root.is_empty() {
                 true => crate::nginx::conf::borrowed(DEFAULT_ROOT),
@@ -157,14 +154,14 @@ impl LocationConf {
             encoding,
             timeout: self.timeout as u64,
             connect_timeout: self.connect_timeout as u64,
-            next_upstream: self.next_upstream,
+            next_upstream: self.next_upstream.unwrap_or(fallback::ERROR | fallback::TIMEOUT),
             cache,
         })
     }
 
     /// Whether an outcome, as a bit of [`fallback`], is left to the location's own handler.
     pub fn falls_back(&self, outcome: usize) -> bool {
-        self.fallback & outcome != 0
+        self.fallback.unwrap_or(fallback::MISS) & outcome != 0
     }
 }
 
@@ -175,16 +172,6 @@ fn store_number(upstream: &str, encoding: Encoding) -> u64 {
     hasher.write(upstream.as_bytes());
     hasher.write_u8(encoding as u8);
     hasher.finish()
-}
-
-/// As nginx merges its bit masks; `off` stands alone, whatever was named beside it.
-fn merge_bits(bits: &mut ngx_uint_t, outer: ngx_uint_t, default: usize) {
-    if *bits == 0 {
-        *bits = if outer == 0 { SET | default } else { outer };
-    }
-    if *bits & OFF != 0 {
-        *bits = SET | OFF;
-    }
 }
 
 impl MainConf {

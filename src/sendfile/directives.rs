@@ -4,13 +4,13 @@
 use std::mem::offset_of;
 
 use nginx_sys::{
-    ngx_command_t, ngx_conf_bitmask_t, ngx_conf_enum_t, ngx_conf_set_bitmask_slot,
-    ngx_conf_set_enum_slot, ngx_conf_set_msec_slot, ngx_http_module_t, ngx_module_t, ngx_str_t,
-    ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1,
+    ngx_command_t, ngx_conf_enum_t, ngx_conf_set_enum_slot, ngx_conf_set_msec_slot,
+    ngx_http_module_t, ngx_module_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_FLAG,
+    NGX_CONF_TAKE1,
 };
 use ngx::ngx_string;
 
-use super::conf::{CacheConf, Key, LocationConf, MainConf, OFF};
+use super::conf::{CacheConf, Key, LocationConf, MainConf};
 use super::handler::Handler;
 use super::{store, vars};
 use crate::core::policy::{fallback, Validity};
@@ -22,8 +22,7 @@ use crate::nginx::suspend;
 use crate::nginx::zone::Zone;
 use crate::shm::cache::Cache;
 
-/// memcached's port, where `http_sendfile_pass` names none.
-const DEFAULT_PORT: u16 = 11211;
+/// Where `http_sendfile_pass` is not set.
 const DEFAULT_ADDRESS: &[u8] = b"127.0.0.1:11211";
 
 /// The module.
@@ -48,13 +47,7 @@ static mut commands: [ngx_command_t; 12] = [
         offset_of!(LocationConf, encoding),
         (&raw mut encodings).cast(),
     ),
-    plain_of(
-        ngx_string!("http_sendfile_fallback"),
-        NGX_CONF_1MORE,
-        ngx_conf_set_bitmask_slot,
-        offset_of!(LocationConf, fallback),
-        (&raw mut fallbacks).cast(),
-    ),
+    own::<Module, Fallback>(ngx_string!("http_sendfile_fallback"), NGX_CONF_1MORE),
     plain(
         ngx_string!("http_sendfile_timeout"),
         NGX_CONF_TAKE1,
@@ -67,13 +60,7 @@ static mut commands: [ngx_command_t; 12] = [
         ngx_conf_set_msec_slot,
         offset_of!(LocationConf, connect_timeout),
     ),
-    plain_of(
-        ngx_string!("http_sendfile_next_upstream"),
-        NGX_CONF_1MORE,
-        ngx_conf_set_bitmask_slot,
-        offset_of!(LocationConf, next_upstream),
-        (&raw mut failures).cast(),
-    ),
+    own::<Module, NextUpstream>(ngx_string!("http_sendfile_next_upstream"), NGX_CONF_1MORE),
     of_http::<Module, CacheZone>(ngx_string!("http_sendfile_cache_zone"), NGX_CONF_TAKE1),
     own::<Module, CacheDirective>(ngx_string!("http_sendfile_cache"), NGX_CONF_1MORE),
     ngx_command_t::empty(),
@@ -88,27 +75,6 @@ static mut encodings: [ngx_conf_enum_t; 4] = [
 
 const fn one_of(name: ngx_str_t, encoding: Encoding) -> ngx_conf_enum_t {
     ngx_conf_enum_t { name, value: encoding as ngx_uint_t }
-}
-
-static mut fallbacks: [ngx_conf_bitmask_t; 6] = [
-    bit(ngx_string!("off"), OFF),
-    bit(ngx_string!("miss"), fallback::MISS),
-    bit(ngx_string!("error"), fallback::ERROR),
-    bit(ngx_string!("timeout"), fallback::TIMEOUT),
-    bit(ngx_string!("invalid"), fallback::INVALID),
-    bit(ngx_str_t::empty(), 0),
-];
-
-static mut failures: [ngx_conf_bitmask_t; 5] = [
-    bit(ngx_string!("off"), OFF),
-    bit(ngx_string!("error"), fallback::ERROR),
-    bit(ngx_string!("timeout"), fallback::TIMEOUT),
-    bit(ngx_string!("miss"), fallback::MISS),
-    bit(ngx_str_t::empty(), 0),
-];
-
-const fn bit(name: ngx_str_t, mask: usize) -> ngx_conf_bitmask_t {
-    ngx_conf_bitmask_t { name, mask: mask as ngx_uint_t }
 }
 
 impl module::Module for Module {
@@ -134,6 +100,10 @@ impl module::Module for Module {
         inner: &mut LocationConf,
     ) -> Result<(), Refusal> {
         inner.merge(cf, main, outer)
+    }
+
+    fn start() {
+        store::open();
     }
 
     fn exit() {
@@ -170,7 +140,7 @@ impl Directive for Enabled {
         let main = main_conf::<Module>(cf);
         if conf.enabled == 1 && main.default_upstream.is_none() {
             let address = borrowed(DEFAULT_ADDRESS);
-            main.default_upstream = Some(Upstream::add(cf, &address, DEFAULT_PORT)?);
+            main.default_upstream = Some(Upstream::add(cf, &address)?);
         }
         Ok(())
     }
@@ -190,7 +160,7 @@ impl Directive for Pass {
                         that chooses the server"
                 .into());
         }
-        conf.upstream = Some(Upstream::add(cf, address, DEFAULT_PORT)?);
+        conf.upstream = Some(Upstream::add(cf, address)?);
         Ok(())
     }
 }
@@ -236,6 +206,68 @@ impl Directive for Root {
             );
         }
         conf.root = root;
+        Ok(())
+    }
+}
+
+/// Reads the words of a directive that names outcomes, or `off`.
+fn outcomes(cf: Conf, known: &[(&[u8], usize)]) -> Result<usize, Refusal> {
+    let refused = |problem: &str, word: &[u8]| {
+        let directive = cf.args()[0];
+        let word = String::from_utf8_lossy(word);
+        Refusal::from(format!("{problem} \"{word}\" in \"{directive}\" directive"))
+    };
+    if cf.values().eq([b"off"]) {
+        return Ok(0);
+    }
+    let mut bits = 0;
+    for word in cf.values() {
+        match known.iter().find(|(name, _)| *name == word) {
+            Some((_, bit)) if bits & bit == 0 => bits |= bit,
+            Some(_) => return Err(refused("duplicate value", word)),
+            None => return Err(refused("invalid value", word)),
+        }
+    }
+    Ok(bits)
+}
+
+struct Fallback;
+impl Directive for Fallback {
+    type Conf = LocationConf;
+
+    fn set(cf: Conf, conf: &mut LocationConf) -> Result<(), Refusal> {
+        if conf.fallback.is_some() {
+            return duplicate();
+        }
+        conf.fallback = Some(outcomes(
+            cf,
+            &[
+                (b"miss", fallback::MISS),
+                (b"error", fallback::ERROR),
+                (b"timeout", fallback::TIMEOUT),
+                (b"invalid", fallback::INVALID),
+            ],
+        )?);
+        Ok(())
+    }
+}
+
+struct NextUpstream;
+impl Directive for NextUpstream {
+    type Conf = LocationConf;
+
+    fn set(cf: Conf, conf: &mut LocationConf) -> Result<(), Refusal> {
+        if conf.next_upstream.is_some() {
+            return duplicate();
+        }
+        conf.next_upstream = Some(outcomes(
+            cf,
+            &[
+                (b"error", fallback::ERROR),
+                (b"timeout", fallback::TIMEOUT),
+                (b"miss", fallback::MISS),
+            ],
+        )?);
         Ok(())
     }
 }

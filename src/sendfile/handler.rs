@@ -6,7 +6,7 @@ use super::conf::{Key, LocationConf, Settings};
 use super::record::{Record, State};
 use super::store;
 use crate::core::policy::{Cached, Outcome, Verdict};
-use crate::core::{id, key};
+use crate::core::{id, key, NoMemory};
 use crate::nginx::request::Request;
 use crate::nginx::suspend::{Phase, PhaseHandler, Step};
 use crate::nginx::{now, record};
@@ -67,11 +67,11 @@ fn begin(r: Request, conf: &'static LocationConf, settings: &'static Settings) -
     }
     match look_up(r, conf, settings, record, key) {
         true => finish(conf, record),
-        false if store::ask(r, settings, key) => match record.state.get() {
-            State::Answered => finish(conf, record),
-            State::Waiting | State::Redirected => Step::Wait,
+        false => match store::ask(r, settings, key) {
+            Err(NoMemory) => NO_MEMORY,
+            Ok(()) if record.state.get() == State::Waiting => Step::Wait,
+            Ok(()) => finish(conf, record),
         },
-        false => NO_MEMORY,
     }
 }
 
@@ -90,7 +90,7 @@ fn look_up(
         return false;
     };
     let lookup = Lookup { store: settings.store, key };
-    store::with_scratch(|path| {
+    let answered = store::with_scratch(|path| {
         let Some(cached) = cache.get(lookup, now(), path) else {
             return false;
         };
@@ -108,7 +108,8 @@ fn look_up(
                 false
             }
         }
-    })
+    });
+    answered == Some(true)
 }
 
 /// What an outcome means here.

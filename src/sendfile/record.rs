@@ -20,7 +20,7 @@ pub enum State {
     Redirected,
 }
 
-/// The record. All bytes are memory of the request.
+/// The record. Bytes are memory of the request where nothing else is said.
 #[derive(Default)]
 pub struct Record {
     pub state: Cell<State>,
@@ -30,7 +30,7 @@ pub struct Record {
     pub uri: Cell<&'static [u8]>,
     /// How much of it is the root.
     pub root: Cell<usize>,
-    /// The server that was asked last.
+    /// The server that was asked last; its name lives as long as the worker.
     pub address: Cell<Option<&'static [u8]>>,
     /// When the lookup began, and how long it took, in milliseconds.
     pub began: Cell<u64>,

@@ -1,6 +1,8 @@
 //! The variables. They are answered from the record, which outlives the redirect, so that the
 //! access log can name them.
 
+use std::io::Write;
+
 use super::record::Record;
 use crate::core::id;
 use crate::nginx::conf::{Conf, Refusal};
@@ -63,6 +65,10 @@ impl Variable for Time {
 
     fn value(r: Request) -> Option<&'static [u8]> {
         let took = record::find::<Record>(r)?.took.get()?;
-        r.copy(format!("{}.{:03}", took / 1000, took % 1000).as_bytes())
+        let mut text = [0; 24];
+        let mut rest = &mut text[..];
+        write!(rest, "{}.{:03}", took / 1000, took % 1000).ok()?;
+        let unused = rest.len();
+        r.copy(&text[..text.len() - unused])
     }
 }

@@ -20,11 +20,7 @@ pub struct Journal {
 impl Journal {
     /// Reads `file` if it is there. It must be of a load with the same identity.
     pub fn open(file: Option<&Path>, identity: String) -> Result<Self> {
-        let mut journal = Journal {
-            file: file.map(Path::to_owned),
-            identity,
-            awaited: None,
-        };
+        let mut journal = Journal { file: file.map(Path::to_owned), identity, awaited: None };
         let Some(file) = file else { return Ok(journal) };
         match fs::read_to_string(file) {
             Ok(text) => {
@@ -75,12 +71,9 @@ impl Journal {
         };
         let mut new = OsString::from(file);
         new.push(".new");
-        fs::write(
-            &new,
-            format!("{}\n{}\n", self.identity, origin.escape_ascii()),
-        )
-        .and_then(|()| fs::rename(&new, file))
-        .with_context(|| format!("writing {}", file.display()))
+        fs::write(&new, format!("{}\n{}\n", self.identity, origin.escape_ascii()))
+            .and_then(|()| fs::rename(&new, file))
+            .with_context(|| format!("writing {}", file.display()))
     }
 
     /// The load is complete.

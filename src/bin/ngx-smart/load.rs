@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 use ngx_http_smart_module::core::value::marshal_string;
 use ngx_http_smart_module::core::{key, path};
 
@@ -25,16 +25,12 @@ const DALLI_MARSHAL: u32 = 1;
 /// Ends with status 0 when all is stored, 1 when anything was wrong (what was right is stored
 /// nevertheless), 2 for wrong arguments. Loading the same again does no harm.
 #[derive(Args)]
+#[command(group = ArgGroup::new("source").required(true).args(["from", "csv"]))]
 pub struct Arguments {
     /// Take each file below DIR: the digits at the end of its name before the first dot are its
     /// ID (scan-297887.tar.gz: 297887), its path below DIR is stored. A file without such digits
     /// is skipped. Symbolic links are followed
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "csv",
-        conflicts_with = "csv"
-    )]
+    #[arg(long, value_name = "DIR", required_unless_present = "csv", conflicts_with = "csv")]
     from: Option<PathBuf>,
 
     /// Take each record of FILE ("-": standard input): an ID and a path. A first record with
@@ -97,14 +93,8 @@ impl Arguments {
             Value::Raw => 0,
             Value::Marshal => DALLI_MARSHAL,
         };
-        let settings = Settings {
-            flags,
-            expire: self.expire,
-        };
-        self.server
-            .iter()
-            .map(|server| Store::connect(server, settings))
-            .collect()
+        let settings = Settings { flags, expire: self.expire };
+        self.server.iter().map(|server| Store::connect(server, settings)).collect()
     }
 
     /// What makes a load this one and not another, as one would type it.
@@ -127,51 +117,77 @@ impl Arguments {
 pub fn run(arguments: &Arguments) -> Result<bool> {
     let source = arguments.source();
     let items = source.items()?;
-    let mut journal = Journal::open(arguments.resume.as_deref(), arguments.identity())?;
-    let mut report = Report::new(&source, arguments.quiet, arguments.errors.as_deref())?;
-    let stores = arguments.stores()?;
-
-    let mut checks = Checks {
-        arguments,
-        seen: HashMap::new(),
+    let mut checks = Checks { arguments, seen: HashMap::new() };
+    let mut load = Load {
+        journal: Journal::open(arguments.resume.as_deref(), arguments.identity())?,
+        report: Report::new(&source, arguments.quiet, arguments.errors.as_deref())?,
+        stores: arguments.stores()?,
+        batch: Vec::with_capacity(BATCH),
+        first: Vec::new(),
     };
-    let mut batch = Vec::with_capacity(BATCH);
     for found in items {
         match found?.and_then(|found| checks.check(found)) {
-            Err(problem) => report.problem(&problem)?,
-            Ok(entry) if journal.has(&entry.origin) => report.stored_before(entry.position),
-            Ok(entry) => batch.push(entry),
-        }
-        if batch.len() == BATCH {
-            store(&mut batch, &stores, &mut journal, &mut report)?;
+            Ok(entry) => load.take(entry)?,
+            Err(problem) => load.report.problem(&problem)?,
         }
     }
-    journal.found()?;
-    store(&mut batch, &stores, &mut journal, &mut report)?;
-    journal.remove()?;
-    for store in &stores {
-        report.evictions(store.server(), store.evictions()?);
-    }
-    report.finish()
+    load.finish()
 }
 
-/// Stores what has gathered, everywhere.
-fn store(
-    batch: &mut Vec<Entry>,
-    stores: &[Store],
-    journal: &mut Journal,
-    report: &mut Report,
-) -> Result<()> {
-    let Some(last) = batch.last() else {
-        return Ok(());
-    };
-    for store in stores {
-        store.set(batch).with_context(|| journal.advice())?;
+struct Load {
+    journal: Journal,
+    report: Report,
+    stores: Vec<Store>,
+    /// What is to be stored next.
+    batch: Vec<Entry>,
+    /// What was stored first, and is thrown out first where the memory does not suffice.
+    first: Vec<Entry>,
+}
+
+impl Load {
+    fn take(&mut self, entry: Entry) -> Result<()> {
+        if self.journal.has(&entry.origin) {
+            self.report.stored_before(entry.position);
+            return Ok(());
+        }
+        self.batch.push(entry);
+        match self.batch.len() {
+            BATCH => self.store(),
+            _ => Ok(()),
+        }
     }
-    journal.record(&last.origin)?;
-    report.stored(batch.len(), last.position);
-    batch.clear();
-    Ok(())
+
+    fn store(&mut self) -> Result<()> {
+        let Some(last) = self.batch.last() else { return Ok(()) };
+        for store in &mut self.stores {
+            store.set(&self.batch).with_context(|| self.journal.advice())?;
+        }
+        self.journal.record(&last.origin)?;
+        self.report.stored(self.batch.len(), last.position);
+        if self.first.is_empty() {
+            self.first.append(&mut self.batch);
+        }
+        self.batch.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<bool> {
+        self.journal.found()?;
+        self.store()?;
+        self.journal.remove()?;
+        for store in &mut self.stores {
+            let (missing, first) = (store.missing(&self.first)?, self.first.len());
+            if missing > 0 {
+                let reason = format!(
+                    "{missing} of the first {first} entries are gone: memcached needs more \
+                     memory (-m)"
+                );
+                let server = store.server().as_bytes().to_vec();
+                self.report.problem(&Problem::new(Kind::Evicted, server, reason))?;
+            }
+        }
+        self.report.finish()
+    }
 }
 
 /// What an entry must be for the module to serve it.
@@ -183,12 +199,7 @@ struct Checks<'a> {
 
 impl Checks<'_> {
     fn check(&mut self, found: Found) -> Result<Entry, Problem> {
-        let Found {
-            origin,
-            id,
-            path,
-            position,
-        } = found;
+        let Found { origin, id, path, position } = found;
         let key = [self.arguments.prefix.as_bytes(), &id].concat();
         if let Err(error) = key::check(&key) {
             return Err(Problem::new(Kind::InvalidKey, origin, error));
@@ -214,12 +225,7 @@ impl Checks<'_> {
             Value::Raw => path,
             Value::Marshal => marshal_string(&path),
         };
-        Ok(Entry {
-            key,
-            value,
-            origin,
-            position,
-        })
+        Ok(Entry { key, value, origin, position })
     }
 }
 

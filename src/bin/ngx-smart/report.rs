@@ -13,26 +13,27 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::load::show;
 use crate::source::Source;
 
-/// How many problems are named on standard error.
-const NAMED: u64 = 20;
+/// How many problems of a kind are named on standard error.
+const NAMED: u64 = 10;
 
-/// What can be the matter with something that was found.
+/// What can be the matter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     NoId,
-    NoFile,
+    NotAFile,
     Unreadable,
     MalformedRecord,
     InvalidKey,
     InvalidPath,
     MissingFile,
     DuplicateId,
+    Evicted,
 }
 
 impl Kind {
     /// Whether it is to be expected, and no error.
     fn is_skipped(self) -> bool {
-        matches!(self, Kind::NoId | Kind::NoFile)
+        matches!(self, Kind::NoId | Kind::NotAFile)
     }
 }
 
@@ -40,31 +41,28 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Kind::NoId => "no ID",
-            Kind::NoFile => "no file",
+            Kind::NotAFile => "not a file",
             Kind::Unreadable => "unreadable",
             Kind::MalformedRecord => "malformed record",
             Kind::InvalidKey => "invalid key",
             Kind::InvalidPath => "invalid path",
             Kind::MissingFile => "missing file",
             Kind::DuplicateId => "duplicate ID",
+            Kind::Evicted => "evicted",
         })
     }
 }
 
 pub struct Problem {
     kind: Kind,
-    /// Which file or line.
+    /// Which file, line or server.
     origin: Vec<u8>,
     reason: String,
 }
 
 impl Problem {
     pub fn new(kind: Kind, origin: Vec<u8>, reason: impl fmt::Display) -> Self {
-        Problem {
-            kind,
-            origin,
-            reason: reason.to_string(),
-        }
+        Problem { kind, origin, reason: reason.to_string() }
     }
 }
 
@@ -89,11 +87,7 @@ impl Report {
         let errors = errors.map(|path| create(path).with_context(|| path.display().to_string()));
         Ok(Report {
             quiet,
-            bar: if quiet {
-                ProgressBar::hidden()
-            } else {
-                progress_bar(source)
-            },
+            bar: if quiet { ProgressBar::hidden() } else { progress_bar(source) },
             errors: errors.transpose()?,
             started: Instant::now(),
             stored: 0,
@@ -114,25 +108,18 @@ impl Report {
 
     fn show_progress(&self, position: u64) {
         self.bar.set_position(position);
-        self.bar.set_message(format!(
-            "{} stored, {} errors",
-            self.stored,
-            self.sum(false)
-        ));
+        self.bar.set_message(format!("{} stored, {} errors", self.stored, self.sum(false)));
     }
 
     pub fn problem(&mut self, problem: &Problem) -> Result<()> {
-        let Problem {
-            kind,
-            origin,
-            reason,
-        } = problem;
-        *self.problems.entry(*kind).or_default() += 1;
-        match self.problems.values().sum::<u64>() {
+        let Problem { kind, origin, reason } = problem;
+        let count = self.problems.entry(*kind).or_default();
+        *count += 1;
+        match *count {
             ..=NAMED => self.say(format!("{kind}: {}: {reason}", show(origin))),
-            named if named == NAMED + 1 => self.say(match self.errors {
-                Some(_) => "all others are in the file of --errors".to_owned(),
-                None => "others are counted; --errors FILE names all".to_owned(),
+            count if count == NAMED + 1 => self.say(match self.errors {
+                Some(_) => format!("{kind}: more of them, see the file of --errors"),
+                None => format!("{kind}: more of them; --errors FILE names all"),
             }),
             _ => {}
         }
@@ -142,26 +129,13 @@ impl Report {
         Ok(())
     }
 
-    /// Warns if a server has thrown out entries during the load.
-    pub fn evictions(&self, server: &str, evictions: u64) {
-        if evictions > 0 {
-            self.say(format!(
-                "warning: memcached at {server} has evicted {evictions} entries meanwhile: \
-                 it needs more memory (-m)"
-            ));
-        }
-    }
-
     fn say(&self, line: String) {
         self.bar.suspend(|| eprintln!("ngx-smart: {line}"));
     }
 
     /// How many were skipped, or were wrong.
     fn sum(&self, skipped: bool) -> u64 {
-        let kinds = self
-            .problems
-            .iter()
-            .filter(|(kind, _)| kind.is_skipped() == skipped);
+        let kinds = self.problems.iter().filter(|(kind, _)| kind.is_skipped() == skipped);
         kinds.map(|(_, count)| count).sum()
     }
 
@@ -174,23 +148,15 @@ impl Report {
         if !self.quiet {
             let seconds = self.started.elapsed().as_secs_f64();
             let rate = self.stored as f64 / seconds;
-            println!(
-                "{} stored in {seconds:.1} s ({rate:.0} per second)",
-                self.stored
-            );
+            println!("{} stored in {seconds:.1} s ({rate:.0} per second)", self.stored);
             if self.stored_before > 0 {
                 println!("{} stored before", self.stored_before);
             }
             for (skipped, word) in [(true, "skipped"), (false, "errors")] {
-                let kinds = self
-                    .problems
-                    .iter()
-                    .filter(|(kind, _)| kind.is_skipped() == skipped);
-                let kinds: Vec<_> = kinds
-                    .map(|(kind, count)| format!("{kind}: {count}"))
-                    .collect();
+                let kinds = self.problems.iter().filter(|(kind, _)| kind.is_skipped() == skipped);
+                let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind}: {count}")).collect();
                 if !kinds.is_empty() {
-                    println!("{} {word} ({})", self.sum(skipped), kinds.join(", "));
+                    println!("{word}: {} ({})", self.sum(skipped), kinds.join(", "));
                 }
             }
         }
@@ -204,10 +170,7 @@ fn progress_bar(source: &Source) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match source.size() {
-        Some(size) => (
-            ProgressBar::new(size),
-            "{wide_bar} {percent}% {msg} {eta} left",
-        ),
+        Some(size) => (ProgressBar::new(size), "{wide_bar} {percent}% {msg} {eta} left"),
         None => (ProgressBar::new_spinner(), "{spinner} {msg} {elapsed}"),
     };
     match ProgressStyle::with_template(template) {

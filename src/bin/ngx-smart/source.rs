@@ -54,21 +54,15 @@ impl Source {
 
 /// Everything below `directory` but directories, sorted by the names on the way.
 fn walk(directory: &Path) -> impl Iterator<Item = walkdir::Result<DirEntry>> {
-    let walk = WalkDir::new(directory)
-        .follow_links(true)
-        .sort_by_file_name()
-        .min_depth(1);
-    walk.into_iter()
-        .filter(|entry| !entry.as_ref().is_ok_and(|entry| entry.file_type().is_dir()))
+    let walk = WalkDir::new(directory).follow_links(true).sort_by_file_name().min_depth(1);
+    walk.into_iter().filter(|entry| !entry.as_ref().is_ok_and(|entry| entry.file_type().is_dir()))
 }
 
 fn files(directory: &Path) -> Result<Items> {
     fs::read_dir(directory).with_context(|| directory.display().to_string())?;
     let root = directory.to_owned();
     let files = walk(directory).zip(1..);
-    Ok(Box::new(files.map(move |(entry, position)| {
-        Ok(file(entry, position, &root))
-    })))
+    Ok(Box::new(files.map(move |(entry, position)| Ok(file(entry, position, &root)))))
 }
 
 fn file(entry: walkdir::Result<DirEntry>, position: u64, root: &Path) -> Result<Found, Problem> {
@@ -82,43 +76,25 @@ fn file(entry: walkdir::Result<DirEntry>, position: u64, root: &Path) -> Result<
     })?;
     let path = below(entry.path());
     if !entry.file_type().is_file() {
-        return Err(Problem::new(
-            Kind::NoFile,
-            path,
-            "neither a file nor a directory",
-        ));
+        return Err(Problem::new(Kind::NotAFile, path, "no regular file"));
     }
     let name = entry.file_name().as_bytes();
     let stem = name.split(|&byte| byte == b'.').next().unwrap_or(name);
     match id::trailing(stem) {
-        Some(id) => Ok(Found {
-            origin: path.clone(),
-            id: id.to_vec(),
-            path,
-            position,
-        }),
-        None => Err(Problem::new(
-            Kind::NoId,
-            path,
-            "no digits at the end of its name",
-        )),
+        Some(id) => Ok(Found { origin: path.clone(), id: id.to_vec(), path, position }),
+        None => Err(Problem::new(Kind::NoId, path, "no digits at the end of its name")),
     }
 }
 
 fn records(input: Box<dyn Read>) -> Result<Items> {
-    let reader = ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(input);
+    let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(input);
     let mut records = reader.into_byte_records();
     let first = records.next().transpose()?;
     let columns = first.as_ref().map(Columns::named_by).transpose()?.flatten();
     let first = first.filter(|_| columns.is_none());
     let columns = columns.unwrap_or(Columns { id: 0, path: 1 });
     let records = first.map(Ok).into_iter().chain(records);
-    Ok(Box::new(
-        records.map(move |record| Ok(columns.of(&record?))),
-    ))
+    Ok(Box::new(records.map(move |record| Ok(columns.of(&record?)))))
 }
 
 /// Which fields of a record are read.
@@ -130,11 +106,7 @@ struct Columns {
 impl Columns {
     /// As the first record names them; `None` if it is a record as any.
     fn named_by(first: &ByteRecord) -> Result<Option<Self>> {
-        let column = |name: &[u8]| {
-            first
-                .iter()
-                .position(|field| field.eq_ignore_ascii_case(name))
-        };
+        let column = |name: &[u8]| first.iter().position(|field| field.eq_ignore_ascii_case(name));
         match (column(b"id"), column(b"path")) {
             (Some(id), Some(path)) => Ok(Some(Columns { id, path })),
             (None, None) => Ok(None),
@@ -144,9 +116,7 @@ impl Columns {
     }
 
     fn of(&self, record: &ByteRecord) -> Result<Found, Problem> {
-        let (line, position) = record
-            .position()
-            .map_or((0, 0), |at| (at.line(), at.byte()));
+        let (line, position) = record.position().map_or((0, 0), |at| (at.line(), at.byte()));
         let line = format!("line {line}");
         match (record.get(self.id), record.get(self.path)) {
             (Some(id), Some(path)) => Ok(Found {
@@ -156,15 +126,8 @@ impl Columns {
                 position,
             }),
             _ => {
-                let reason = format!(
-                    "an ID and a path are wanted, fields found: {}",
-                    record.len()
-                );
-                Err(Problem::new(
-                    Kind::MalformedRecord,
-                    line.into_bytes(),
-                    reason,
-                ))
+                let reason = format!("an ID and a path are wanted, fields found: {}", record.len());
+                Err(Problem::new(Kind::MalformedRecord, line.into_bytes(), reason))
             }
         }
     }

@@ -1,11 +1,14 @@
 //! A memcached, as one to write to.
 
 use std::io;
+use std::net::{TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::str;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{ensure, Context, Result};
-use memcache::exp::{Error, MetaClient, Set};
+use anyhow::{anyhow, ensure, Context, Result};
+use memcache::exp::{build_noop, Error, MetaCommand, MetaConnection, MetaOp, ReturnCode};
 use memcache::{Client, Stream, ToMemcacheValue};
 
 use crate::load::show;
@@ -35,14 +38,17 @@ pub struct Settings {
     pub expire: u32,
 }
 
+enum Protocol {
+    /// The meta protocol, in batches, as memcached speaks it from 1.6 on.
+    Meta(Box<MetaConnection>),
+    /// What everything speaks: one entry a round trip.
+    Classic(Client),
+}
+
 pub struct Store {
     server: String,
     settings: Settings,
-    /// For batches, where the server speaks the meta protocol: memcached from 1.6 on, by TCP.
-    batches: Option<MetaClient>,
-    /// For everything that speaks memcached's protocol at all: one entry a round trip.
-    classic: Client,
-    evictions: u64,
+    protocol: Protocol,
 }
 
 impl Store {
@@ -60,109 +66,143 @@ impl Store {
     }
 
     fn open(server: &str, settings: Settings) -> Result<Self> {
-        let (batches, url) = match server.strip_prefix("unix:") {
-            Some(path) => (None, format!("memcache://{path}?protocol=ascii")),
-            None => {
-                let address = with_port(server);
-                let url = format!("memcache://{address}?protocol=ascii");
-                (speaks_meta(&address)?, url)
+        let address = Address::of(server);
+        let protocol = match speaks_meta(&address)? {
+            Some(connection) => Protocol::Meta(Box::new(connection)),
+            None => Protocol::Classic(
+                Client::builder()
+                    .with_connection_timeout(CONNECT_TIMEOUT)
+                    .with_read_timeout(TIMEOUT)
+                    .with_write_timeout(TIMEOUT)
+                    .add_server(address.url())?
+                    .build()?,
+            ),
+        };
+        Ok(Store { server: server.to_owned(), settings, protocol })
+    }
+
+    /// Stores all of `entries`. After an error it is unknown which of them are.
+    pub fn set(&mut self, entries: &[Entry]) -> Result<()> {
+        let settings = self.settings;
+        let done = match &mut self.protocol {
+            Protocol::Meta(connection) => set_in_one_go(connection, settings, entries),
+            Protocol::Classic(client) => {
+                entries.iter().try_for_each(|entry| set_one(client, settings, entry))
             }
         };
-        let classic = Client::builder()
-            .with_connection_timeout(CONNECT_TIMEOUT)
-            .with_read_timeout(TIMEOUT)
-            .with_write_timeout(TIMEOUT)
-            .add_server(url)?
-            .build()?;
-        let mut store = Store {
-            server: server.to_owned(),
-            settings,
-            batches,
-            classic,
-            evictions: 0,
+        done.with_context(|| format!("memcached at {}", self.server))
+    }
+
+    /// How many of `entries` the server does not have.
+    pub fn missing(&mut self, entries: &[Entry]) -> Result<usize> {
+        let missing = match &mut self.protocol {
+            Protocol::Meta(connection) => missing_in_one_go(connection, entries),
+            Protocol::Classic(client) => entries.iter().try_fold(0, |count, entry| {
+                let value: Option<Vec<u8>> = client.get(str::from_utf8(&entry.key)?)?;
+                Ok(count + usize::from(value.is_none()))
+            }),
         };
-        store.evictions = store.evictions_ever()?;
-        Ok(store)
-    }
-
-    /// Stores all of `entries`, or says which one was refused first.
-    pub fn set(&self, entries: &[Entry]) -> Result<()> {
-        match &self.batches {
-            Some(client) => self.set_in_one_go(client, entries),
-            None => entries
-                .iter()
-                .try_for_each(|entry| self.set_one(entry).with_context(|| self.failed(entry))),
-        }
-    }
-
-    fn set_in_one_go(&self, client: &MetaClient, entries: &[Entry]) -> Result<()> {
-        let Settings { flags, expire } = self.settings;
-        let sets = entries.iter().map(|entry| {
-            Set::new(&entry.key, &entry.value)
-                .client_flags(flags)
-                .ttl_raw(expire)
-        });
-        let results = client.run_many(sets).with_context(|| self.server.clone())?;
-        for (entry, result) in entries.iter().zip(results) {
-            let result = result.with_context(|| self.failed(entry))?;
-            ensure!(result.applied(), "{}: not stored", self.failed(entry));
-        }
-        Ok(())
-    }
-
-    fn set_one(&self, entry: &Entry) -> Result<()> {
-        let key = str::from_utf8(&entry.key).context("the key is not UTF-8")?;
-        let value = Flagged {
-            value: &entry.value,
-            flags: self.settings.flags,
-        };
-        Ok(self.classic.set(key, value, self.settings.expire)?)
-    }
-
-    fn failed(&self, entry: &Entry) -> String {
-        format!("memcached at {}: {}", self.server, show(&entry.origin))
-    }
-
-    /// How many entries the server has thrown out for want of memory since this began.
-    pub fn evictions(&self) -> Result<u64> {
-        Ok(self.evictions_ever()?.saturating_sub(self.evictions))
+        missing.with_context(|| format!("memcached at {}", self.server))
     }
 
     pub fn server(&self) -> &str {
         &self.server
     }
-
-    /// 0 where the server does not say, as proxies do not.
-    fn evictions_ever(&self) -> Result<u64> {
-        let stats = self.classic.stats()?;
-        let evictions = stats
-            .first()
-            .and_then(|(_, stats)| stats.get("evictions")?.parse().ok());
-        Ok(evictions.unwrap_or(0))
-    }
 }
 
-/// A client for batches, if what listens at `address` understands its protocol.
-fn speaks_meta(address: &str) -> Result<Option<MetaClient>> {
-    let client = MetaClient::builder()
-        .connect_timeout(Some(CONNECT_TIMEOUT))
-        .io_timeout(Some(TIMEOUT))
-        .connect(address)?;
-    match client.noop() {
-        Ok(()) => Ok(Some(client)),
+fn set_in_one_go(
+    connection: &mut MetaConnection,
+    Settings { flags, expire }: Settings,
+    entries: &[Entry],
+) -> Result<()> {
+    let command = |entry: &Entry| {
+        MetaCommand::new(MetaOp::Set, &*entry.key)
+            .flag(format!("F{flags}"))
+            .flag(format!("T{expire}"))
+            .value(&*entry.value)
+    };
+    let commands: Vec<_> = entries.iter().map(command).collect();
+    let responses = connection.execute_batch(&commands).map_err(said)?;
+    for (entry, response) in entries.iter().zip(responses) {
+        let answer = response.rc();
+        ensure!(answer == ReturnCode::Hd, "answered {answer:?} to {}", show(&entry.origin));
+    }
+    Ok(())
+}
+
+fn missing_in_one_go(connection: &mut MetaConnection, entries: &[Entry]) -> Result<usize> {
+    let command = |entry: &Entry| MetaCommand::new(MetaOp::Get, &*entry.key);
+    let commands: Vec<_> = entries.iter().map(command).collect();
+    let responses = connection.execute_batch(&commands).map_err(said)?;
+    Ok(responses.iter().filter(|response| response.rc() == ReturnCode::En).count())
+}
+
+fn set_one(client: &Client, Settings { flags, expire }: Settings, entry: &Entry) -> Result<()> {
+    let set = || {
+        let key = str::from_utf8(&entry.key).context("the key is not UTF-8")?;
+        anyhow::Ok(client.set(key, Flagged { value: &entry.value, flags }, expire)?)
+    };
+    set().with_context(|| show(&entry.origin))
+}
+
+/// A connection for batches, if what listens at `address` understands them.
+fn speaks_meta(address: &Address) -> Result<Option<MetaConnection>> {
+    let mut connection = MetaConnection::from_stream(address.connect()?);
+    connection.set_io_timeout(Some(TIMEOUT));
+    match connection.execute(&build_noop()) {
+        Ok(_) => Ok(Some(connection)),
         Err(Error::Rejected(_) | Error::Protocol(_) | Error::Server(_)) => Ok(None),
         // What some proxies do about a command that they do not know.
         Err(Error::Io(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(said(error)),
     }
 }
 
-/// `server`, with memcached's own port if it names none.
-fn with_port(server: &str) -> String {
-    let host_ends = server.rfind(']').unwrap_or(0);
-    match server[host_ends..].contains(':') {
-        true => server.to_owned(),
-        false => format!("{server}:11211"),
+/// An error whose text has all that its sources would say again.
+fn said(error: Error) -> anyhow::Error {
+    anyhow!("{error}")
+}
+
+/// Where a memcached listens.
+enum Address<'a> {
+    Unix(&'a str),
+    Tcp(String),
+}
+
+impl<'a> Address<'a> {
+    /// A TCP address without a port has memcached's own.
+    fn of(server: &'a str) -> Self {
+        let port_is_after = server.rfind(']').unwrap_or(0);
+        match server.strip_prefix("unix:") {
+            Some(path) => Address::Unix(path),
+            None if server[port_is_after..].contains(':') => Address::Tcp(server.to_owned()),
+            None => Address::Tcp(format!("{server}:11211")),
+        }
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
+        match self {
+            // No more is asked of a stream than what every socket can do, and this type is the
+            // one that the client for batches takes.
+            Address::Unix(path) => Ok(OwnedFd::from(UnixStream::connect(path)?).into()),
+            Address::Tcp(address) => {
+                let mut last = None;
+                for address in address.to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => last = Some(error),
+                    }
+                }
+                Err(last.map_or_else(|| anyhow!("no address"), Into::into))
+            }
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Address::Unix(path) => format!("memcache://{path}?protocol=ascii"),
+            Address::Tcp(address) => format!("memcache://{address}?protocol=ascii"),
+        }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::rc::Rc;
 
 use nginx_sys::NGX_LOG_ERR;
 
@@ -11,6 +10,7 @@ use crate::core::flight::{FlightId, Flights, Target, WaiterId};
 use crate::core::pipeline::{Answer, Asker};
 use crate::core::policy::{fallback, Cached, Outcome, Verdict as CacheVerdict};
 use crate::core::value::path_of;
+use crate::core::NoMemory;
 use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::{Chosen, Peer, Verdict};
 use crate::nginx::request::Request;
@@ -64,7 +64,7 @@ pub struct Attempt {
     peer: Option<Peer>,
     leader: Option<WaiterId>,
     connection: Option<ConnectionId>,
-    address: Option<Rc<[u8]>>,
+    address: Option<&'static [u8]>,
     had_second_chance: bool,
     last: Option<Failure>,
 }
@@ -81,6 +81,22 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Makes room for one more flight and one more waiter, whatever becomes of them.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn reserve(&mut self, settings: &Settings) -> Result<(), NoMemory> {
+        self.flights.reserve(settings.class)?;
+        let (flights, waiters) = self.flights.count();
+        self.ready.try_reserve(waiters + 1).map_err(|_| NoMemory)?;
+        self.failed.try_reserve(flights + 1).map_err(|_| NoMemory)?;
+        self.spare_peers.try_reserve(flights + 1).map_err(|_| NoMemory)?;
+        if self.spare_peers.is_empty() {
+            self.spare_peers.push(Peer::new().ok_or(NoMemory)?);
+        }
+        Ok(())
+    }
+
     /// The flight for a key, and whether it has to be started.
     pub fn enter(&mut self, settings: &'static Settings, key: &[u8]) -> (FlightId, bool) {
         let hash = self.hasher.hash_one((settings.class, key));
@@ -101,8 +117,10 @@ impl Desk {
         let (leader, r) = self.flights.first_waiter(flight)?;
         let attempt = self.flights.attempt(flight)?;
         let settings = attempt.settings?;
-        let spare = &mut self.spare_peers;
-        let peer = attempt.peer.get_or_insert_with(|| spare.pop().unwrap_or_default());
+        if attempt.peer.is_none() {
+            attempt.peer = self.spare_peers.pop();
+        }
+        let peer = attempt.peer.as_mut()?;
         if attempt.leader.is_none() {
             attempt.leader = Some(leader);
             if !peer.begin(r, settings.upstream) {
@@ -123,7 +141,7 @@ impl Desk {
     }
 
     /// Takes note of where a flight has been sent.
-    pub fn sent(&mut self, flight: FlightId, connection: ConnectionId, address: Rc<[u8]>) {
+    pub fn sent(&mut self, flight: FlightId, connection: ConnectionId, address: &'static [u8]) {
         if let Some(attempt) = self.flights.attempt(flight) {
             attempt.connection = Some(connection);
             attempt.address = Some(address);
@@ -214,7 +232,7 @@ impl Desk {
         let Some(attempt) = self.flights.attempt(flight) else {
             return;
         };
-        record.address.set(attempt.address.as_deref().and_then(|address| r.copy(address)));
+        record.address.set(attempt.address);
         let root = crate::sendfile::location_conf(r).root.as_bytes();
         let settings = attempt.settings;
         if let Some(path) = path {
@@ -224,10 +242,13 @@ impl Desk {
         if let Some(settings) = settings.filter(|_| failed && record.stale.get()) {
             let key = self.flights.key(flight);
             let answered = super::with_scratch(|path| {
-                stale_path(settings, key, path)
-                    .then(|| record.answer_with(r, Outcome::Stale, root, path, now()))
+                let found = stale_path(settings, key, path);
+                if found {
+                    record.answer_with(r, Outcome::Stale, root, path, now());
+                }
+                found
             });
-            if answered.is_some() {
+            if answered == Some(true) {
                 return;
             }
         }
@@ -235,7 +256,7 @@ impl Desk {
     }
 
     /// Whether a waiter's answer has come before it began to wait; it is then not to be resumed.
-    pub fn is_ready(&mut self, waiter: WaiterId) -> bool {
+    pub fn take_ready(&mut self, waiter: WaiterId) -> bool {
         let before = self.ready.len();
         self.ready.retain(|(ready, _)| *ready != waiter);
         self.ready.len() != before

@@ -20,11 +20,15 @@ use self::network::{ConnectionId, Loss, Network};
 use super::conf::Settings;
 use crate::core::flight::{FlightId, WaiterId};
 use crate::core::policy::Outcome;
+use crate::core::{path, NoMemory};
 use crate::nginx::event::{Event, Handler};
 use crate::nginx::now;
 use crate::nginx::request::Request;
 use crate::nginx::socket::Events;
 use crate::nginx::suspend::{resume, sleep, Sleeper};
+
+/// A path in whole words.
+const SCRATCH_BYTES: usize = path::MAX_LEN + 8;
 
 struct Store {
     desk: Desk,
@@ -38,27 +42,40 @@ thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends a buffer for a path.
-pub fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-    SCRATCH.with_borrow_mut(work)
+/// Lends a buffer for a path. `None`: there is no memory.
+pub fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
+    SCRATCH.with_borrow_mut(|path| {
+        path.clear();
+        path.try_reserve(SCRATCH_BYTES).ok()?;
+        Some(work(path))
+    })
 }
 
 fn with<T>(work: impl FnOnce(&mut Store) -> T) -> T {
     STORE.with_borrow_mut(|store| work(store.get_or_insert_with(Store::new)))
 }
 
-/// Asks for `key` on behalf of `r`, whose record is either answered when this returns, or will be when its
-/// handler is called again. `false`: there is no memory to wait in.
-pub fn ask(r: Request, settings: &'static Settings, key: &[u8]) -> bool {
-    let Some(waiter) = with(|store| store.ask(r, settings, key)) else {
-        return true;
+/// Asks for `key` on behalf of `r`. The record is either answered when this returns, or will be when
+/// the handler is called again.
+///
+/// # Errors
+/// There is no memory to wait in.
+pub fn ask(r: Request, settings: &'static Settings, key: &[u8]) -> Result<(), NoMemory> {
+    let Some(waiter) = with(|store| store.ask(r, settings, key))? else {
+        return Ok(());
     };
     let number = waiter.data().as_ffi();
     if sleep::<Waiting>(r, number) {
-        return true;
+        return Ok(());
     }
     Waiting::ended(number);
-    false
+    Err(NoMemory)
+}
+
+/// Makes what a worker needs, so that only a worker that cannot start fails for want of memory.
+pub fn open() {
+    with(|_| ());
+    with_scratch(|_| ());
 }
 
 /// Closes all connections, for a worker that exits.
@@ -77,6 +94,7 @@ impl Sleeper for Waiting {
         STORE.with_borrow_mut(|store| {
             if let Some(store) = store {
                 store.desk.forget(waiter);
+                store.let_go();
             }
         });
     }
@@ -87,11 +105,7 @@ fn settle() {
     while let Some(r) = with(|store| store.desk.next_ready()) {
         resume(r);
     }
-    with(|store| {
-        if store.desk.flights.nobody_waits() {
-            store.deadlines.keep_worker(false);
-        }
-    });
+    with(Store::let_go);
 }
 
 /// The end of a turn of the event loop: what was asked in it leaves in one write for each connection.
@@ -135,19 +149,23 @@ impl Store {
     }
 
     /// `None`: the record has been answered.
-    fn ask(&mut self, r: Request, settings: &'static Settings, key: &[u8]) -> Option<WaiterId> {
+    fn ask(
+        &mut self,
+        r: Request,
+        settings: &'static Settings,
+        key: &[u8],
+    ) -> Result<Option<WaiterId>, NoMemory> {
+        self.desk.reserve(settings)?;
+        self.network.reserve()?;
         let (flight, is_new) = self.desk.enter(settings, key);
         let deadline = now().saturating_add(settings.timeout);
-        let waiter = self.desk.flights.wait(flight, r, deadline)?;
+        let waiter = self.desk.flights.wait(flight, r, deadline).ok_or(NoMemory)?;
         self.deadlines.at(deadline);
         self.deadlines.keep_worker(true);
         if is_new {
             self.try_servers(flight);
         }
-        match self.desk.is_ready(waiter) {
-            true => None,
-            false => Some(waiter),
-        }
+        Ok(Some(waiter).filter(|waiter| !self.desk.take_ready(*waiter)))
     }
 
     /// Sends a flight to the next server that can be reached, or ends it.
@@ -157,8 +175,11 @@ impl Store {
                 let outcome = self.desk.outcome_without_server(flight);
                 return self.desk.land(flight, outcome, None);
             };
-            let server = self.network.server(&chosen);
-            if self.send(flight, server) || !self.desk.may_retry(flight, Failure::Error) {
+            let is_sent = match self.network.server(&chosen) {
+                Some(server) => self.send(flight, server),
+                None => false,
+            };
+            if is_sent || !self.desk.may_retry(flight, Failure::Error) {
                 return;
             }
         }
@@ -210,10 +231,10 @@ impl Store {
 
     /// Ends a connection. Who waited on it innocently gets one more chance with the same server.
     fn lose(&mut self, id: ConnectionId, loss: Loss) {
-        let Some(remains) = self.network.remove(id, loss) else {
+        let Some(mut remains) = self.network.remove(id, loss) else {
             return;
         };
-        for (place, flight) in remains.flights.into_iter().enumerate() {
+        for (place, flight) in remains.pipeline.abandon().enumerate() {
             // What is no answer is the fault of the question at the front.
             let innocent = remains.forgiven && !(place == 0 && loss == Loss::Protocol);
             if self.desk.flights.first_waiter(flight).is_none() {
@@ -224,6 +245,13 @@ impl Store {
             {
                 self.retry(flight, loss.failure());
             }
+        }
+    }
+
+    /// Lets a worker go that has been told to, if nobody waits.
+    fn let_go(&mut self) {
+        if self.desk.flights.nobody_waits() {
+            self.deadlines.keep_worker(false);
         }
     }
 

@@ -6,8 +6,6 @@
 //! nothing at any number of requests. A server that cannot be reached is left
 //! alone for a moment that doubles, so that a flood of requests is not a flood of connections.
 
-use std::rc::Rc;
-
 use nginx_sys::NGX_LOG_ERR;
 use slotmap::{new_key_type, Key, SlotMap};
 
@@ -15,6 +13,7 @@ use super::desk::Failure;
 use super::{Traffic, Turn};
 use crate::core::flight::FlightId;
 use crate::core::pipeline::{Asker, Broken, Pipeline};
+use crate::core::NoMemory;
 use crate::nginx::event::Event;
 use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::Chosen;
@@ -25,7 +24,7 @@ use crate::nginx::{exiting, now};
 const BACK_OFF: (u64, u64) = (20, 1000);
 
 /// Bytes read at once: some hundred answers.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 16 * 1024;
 
 new_key_type! {
     /// A connection, open or on its way.
@@ -81,8 +80,8 @@ struct Connection {
 /// What is left of a connection that has ended.
 pub struct Remains {
     pub server: usize,
-    /// The flights without an answer, oldest first.
-    pub flights: Vec<FlightId>,
+    /// The questions without an answer.
+    pub pipeline: Pipeline,
     /// Whether they may be sent again to the same server: it was the connection's fault, not theirs.
     pub forgiven: bool,
 }
@@ -116,25 +115,38 @@ impl Network {
         self.log.log()
     }
 
-    /// The number of a server by its address.
-    pub fn server(&mut self, chosen: &Chosen) -> usize {
+    /// Makes room for one more server and connection.
+    ///
+    /// # Errors
+    /// There is no memory.
+    pub fn reserve(&mut self) -> Result<(), NoMemory> {
+        let connections = self.connections.len() + 1;
+        self.servers.try_reserve(1).map_err(|_| NoMemory)?;
+        self.connections.try_reserve(1).map_err(|_| NoMemory)?;
+        self.unflushed.try_reserve(connections).map_err(|_| NoMemory)
+    }
+
+    /// The number of a server by its address. `None`: there is no memory for a new one.
+    pub fn server(&mut self, chosen: &Chosen) -> Option<usize> {
         let known = self.servers.iter().position(|server| server.address.is(chosen));
-        known.unwrap_or_else(|| {
-            let address = Address::copy(chosen);
+        known.or_else(|| {
+            let address = Address::copy(chosen)?;
             let (back_off, down_until) = (BACK_OFF.0, 0);
             self.servers.push(Server { address, connection: None, back_off, down_until });
-            self.servers.len() - 1
+            Some(self.servers.len() - 1)
         })
     }
 
     /// The text of a server's address.
-    pub fn name(&self, server: usize) -> Rc<[u8]> {
+    pub fn name(&self, server: usize) -> &'static [u8] {
         self.servers[server].address.name()
     }
 
     /// The connection to a server, a new one if need be. `None`: none can be made now.
     pub fn connection_to(&mut self, server: usize, timeout: u64) -> Option<ConnectionId> {
-        self.servers[server].connection.or_else(|| self.open(server, timeout))
+        let id = self.servers[server].connection.or_else(|| self.open(server, timeout))?;
+        self.connections.get_mut(id)?.pipeline.reserve().ok()?;
+        Some(id)
     }
 
     fn open(&mut self, number: usize, timeout: u64) -> Option<ConnectionId> {
@@ -231,13 +243,13 @@ impl Network {
         let server = &mut self.servers[connection.server];
         let name = server.address.name();
         if connection.socket.timed_out() {
-            let message = format_args!("memcached timed out, connecting to {}", Shown(&name));
+            let message = format_args!("memcached timed out, connecting to {}", Shown(name));
             self.log.log().write(NGX_LOG_ERR, message);
             return Err(Loss::ConnectTimeout);
         }
-        if let Err(error) = connection.socket.connected() {
-            let message = format_args!("connect() to {} failed: {error}", Shown(&name));
-            self.log.log().write(NGX_LOG_ERR, message);
+        if let Err(errno) = connection.socket.connected() {
+            let message = format_args!("connect() to {} failed", Shown(name));
+            self.log.log().write_errno(NGX_LOG_ERR, errno, message);
             return Err(Loss::Refused);
         }
         connection.is_connecting = false;
@@ -267,11 +279,12 @@ impl Network {
             let heard = connection.pipeline.hear(bytes, now(), asker);
             if let Err(broken) = heard {
                 let name = self.servers[connection.server].address.name();
-                let message = format_args!("memcached sent {broken}, upstream: {}", Shown(&name));
+                let message = format_args!("memcached sent {broken}, upstream: {}", Shown(name));
                 self.log.log().write(NGX_LOG_ERR, message);
                 return Err(match broken {
                     Broken::Protocol(_) | Broken::WrongKey => Loss::Protocol,
                     Broken::Unsolicited | Broken::Endless => Loss::OutOfStep,
+                    Broken::NoMemory => Loss::Closed,
                 });
             }
         }
@@ -291,16 +304,15 @@ impl Network {
 
     /// Closes a connection. `None`: it has ended before.
     pub fn remove(&mut self, id: ConnectionId, loss: Loss) -> Option<Remains> {
-        let mut connection = self.connections.remove(id)?;
+        let connection = self.connections.remove(id)?;
         connection.socket.close();
         let server = &mut self.servers[connection.server];
         server.connection = None;
-        let flights: Vec<_> = connection.pipeline.abandon().collect();
         let never_spoke = !connection.has_spoken;
-        if loss == Loss::Closed && !flights.is_empty() {
+        if loss == Loss::Closed && !connection.pipeline.is_idle() {
             let name = server.address.name();
             let message =
-                format_args!("memcached prematurely closed connection, upstream: {}", Shown(&name));
+                format_args!("memcached prematurely closed connection, upstream: {}", Shown(name));
             self.log.log().write(NGX_LOG_ERR, message);
         }
         match loss {
@@ -313,7 +325,7 @@ impl Network {
             Loss::Closed => !never_spoke,
             Loss::Protocol | Loss::OutOfStep | Loss::Hung | Loss::WorkerExits => true,
         };
-        Some(Remains { server: connection.server, flights, forgiven })
+        Some(Remains { server: connection.server, pipeline: connection.pipeline, forgiven })
     }
 
     /// Closes all.
