@@ -1,0 +1,94 @@
+//! `scripts/bench`: the module beside its peers, measured on this machine.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod chart;
+mod instructions;
+mod machine;
+mod memcached;
+mod memory;
+mod nginx;
+mod numbers;
+mod protocol;
+mod report;
+mod sendfile;
+mod site;
+mod syscalls;
+mod variant;
+mod wrk;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Measures the module beside its peers
+#[derive(Parser)]
+#[command(name = "scripts/bench")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+    /// Given by cargo; without meaning.
+    #[arg(long, global = true, hide = true)]
+    bench: bool,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Requests/s, CPU, latency and system calls of lookups, beside nginx's own ways and Lua
+    Sendfile {
+        /// Rounds; the medians are reported
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// More rounds of what the targets of CPU per request compare
+        #[arg(long, default_value_t = 4)]
+        more_rounds: usize,
+        /// Seconds of each run of the load generator
+        #[arg(long, default_value_t = 2)]
+        seconds: u64,
+        /// Numbers of connections
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16, 64, 256, 512])]
+        connections: Vec<usize>,
+        /// Files served
+        #[arg(long, default_value_t = 20_000)]
+        files: usize,
+        /// Where sendfile.md and sendfile.svg go [default: docs/bench; target/bench if --quick]
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// A look within a minute: one round at 4 and 64 connections
+        #[arg(long, conflicts_with_all = ["rounds", "more_rounds", "seconds", "connections", "files"])]
+        quick: bool,
+    },
+    /// Bytes of a cache entry; resident memory after 100,000 and 1,000,000 requests
+    Memory,
+    /// Instructions of a lookup from the cache beyond those of a redirect, and where they go
+    Instructions,
+    /// memcached's CPU for a lookup, by protocol
+    Protocol {
+        /// Rounds; the medians are reported
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().what {
+        What::Sendfile { output, quick: true, .. } => sendfile::run(&sendfile::Plan {
+            rounds: 1,
+            more_rounds: 0,
+            seconds: 1,
+            connections: vec![4, 64],
+            files: 2_000,
+            output: output.unwrap_or_else(|| PathBuf::from("target/bench")),
+        }),
+        What::Sendfile { rounds, more_rounds, seconds, connections, files, output, .. } => {
+            let output = output.unwrap_or_else(|| PathBuf::from("docs/bench"));
+            let plan = sendfile::Plan { rounds, more_rounds, seconds, connections, files, output };
+            sendfile::run(&plan)
+        }
+        What::Memory => memory::run(),
+        What::Instructions => instructions::run(),
+        What::Protocol { rounds } => protocol::run(rounds),
+    }
+}
