@@ -37,10 +37,7 @@ fn application(setup: Setup) -> Setup {
 /// `/file/ID` beside the application, files of IDs 0 to 9.
 fn beside(store: &str, directives: &str) -> Nginx {
     let setup = application(Setup::new()).store(store).files(0..10);
-    let pass = format!(
-        "proxy_pass http://unix:{}/application.sock;",
-        setup.prefix().display()
-    );
+    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
     setup.lookups(&format!("{pass} {directives}")).start()
 }
 
@@ -64,12 +61,8 @@ fn a_miss_keeps_method_headers_and_body() {
     let mut client = nginx.connect();
     let large = "0123456789".repeat(20_000);
     for body in ["", "short", &large] {
-        let response = client.request(
-            "GET",
-            "/file/77?q",
-            &[("X-Custom", "mine")],
-            body.as_bytes(),
-        );
+        let response =
+            client.request("GET", "/file/77?q", &[("X-Custom", "mine")], body.as_bytes());
         assert_eq!(response.lookup(), "MISS");
         assert!(
             response.text() == format!("/file/77?q [{body}] mine\n"),
@@ -79,10 +72,7 @@ fn a_miss_keeps_method_headers_and_body() {
         assert_eq!(response.header("X-Method"), Some("GET"));
     }
     let head = client.request("HEAD", "/file/77", &[], b"");
-    assert_eq!(
-        (head.status, head.lookup(), head.header("X-Method")),
-        (200, "MISS", Some("HEAD"))
-    );
+    assert_eq!((head.status, head.lookup(), head.header("X-Method")), (200, "MISS", Some("HEAD")));
 }
 
 #[test]
@@ -93,10 +83,7 @@ fn other_methods_go_to_the_application_untouched() {
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         let response = client.request(method, "/file/7", &[], b"a=1&b=2");
         assert_eq!(response.text(), "/file/7 [a=1&b=2] \n", "{method}");
-        assert_eq!(
-            (response.header("X-Method"), response.lookup()),
-            (Some(method), "-")
-        );
+        assert_eq!((response.header("X-Method"), response.lookup()), (Some(method), "-"));
     }
     assert_eq!(store.requests(), 0);
     assert_eq!(client.get("/file/no-id").text(), "/file/no-id [] \n");
@@ -152,14 +139,7 @@ fn outcomes_fall_back_as_the_directive_says() {
             (outcome, true),
             ("miss error timeout invalid", true),
             ("off", false),
-            (
-                if outcome == "miss" {
-                    "error timeout invalid"
-                } else {
-                    "miss"
-                },
-                false,
-            ),
+            (if outcome == "miss" { "error timeout invalid" } else { "miss" }, false),
         ] {
             let directives =
                 format!("http_sendfile_timeout 50ms; http_sendfile_fallback {fallback};");
@@ -199,13 +179,8 @@ fn a_static_file_is_the_fallback_where_there_is_no_application() {
 #[test]
 fn try_files_runs_first() {
     let store = Store::start(|exchange| exchange.path());
-    let setup = application(Setup::new())
-        .store(&store.address())
-        .files(0..10);
-    let pass = format!(
-        "proxy_pass http://unix:{}/application.sock;",
-        setup.prefix().display()
-    );
+    let setup = application(Setup::new()).store(&store.address()).files(0..10);
+    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
     let nginx = setup
         .document("file/7", b"a document\n")
         .document("plain/7", b"another document\n")
@@ -213,17 +188,9 @@ fn try_files_runs_first() {
         .location("@lookup", &format!("http_sendfile on; {pass}"))
         .location("/plain/", "http_sendfile on; try_files $uri =404;")
         .start();
-    assert_eq!(
-        nginx.get("/plain/8").status,
-        404,
-        "try_files has the last word without a handler"
-    );
+    assert_eq!(nginx.get("/plain/8").status, 404, "try_files has the last word without a handler");
     assert_eq!(store.requests(), 0);
-    assert_eq!(
-        nginx.get("/file/8").body,
-        site::content_of(8),
-        "the named location looks up"
-    );
+    assert_eq!(nginx.get("/file/8").body, site::content_of(8), "the named location looks up");
     assert_eq!(store.requests_for("8"), 1);
 }
 
@@ -246,11 +213,8 @@ fn pipelined_requests_with_different_ends_stay_in_order() {
     }
     client.send(all);
     for id in 0..20 {
-        let expected = if id < 10 {
-            site::content_of(id)
-        } else {
-            format!("/file/{id} [x] \n").into()
-        };
+        let expected =
+            if id < 10 { site::content_of(id) } else { format!("/file/{id} [x] \n").into() };
         assert_eq!(client.read("GET").body, expected, "ID {id}");
     }
 }

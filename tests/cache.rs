@@ -15,9 +15,7 @@ fn setup(store: &str, zone: &str, cache: &str) -> Setup {
     Setup::new()
         .http(&format!("http_sendfile_cache_zone lookups:{zone};\n"))
         .store(store)
-        .lookups(&format!(
-            "http_sendfile_fallback off; http_sendfile_cache lookups {cache};"
-        ))
+        .lookups(&format!("http_sendfile_fallback off; http_sendfile_cache lookups {cache};"))
 }
 
 fn start(store: &str, cache: &str) -> Nginx {
@@ -45,10 +43,7 @@ fn smoke_a_path_is_found_once_and_then_known() {
     memcached.kill();
     let hit = client.get("/file/7");
     assert_eq!((hit.status, hit.lookup()), (200, "HIT"));
-    assert_eq!(
-        (hit.header("X-Path"), hit.header("X-Addr")),
-        (Some("07/7.dat"), None)
-    );
+    assert_eq!((hit.header("X-Path"), hit.header("X-Addr")), (Some("07/7.dat"), None));
     assert_eq!(lookup(&mut client, 8), "ERROR");
 }
 
@@ -61,11 +56,9 @@ fn a_miss_is_kept_for_its_own_time() {
     memcached.set_paths(7..8);
     let cached = client.get("/file/7");
     assert_eq!((cached.status, cached.lookup()), (404, "MISS_CACHED"));
-    wait_until("the end of the miss", || {
-        match lookup(&mut client, 7).as_str() {
-            "MISS_CACHED" => false,
-            other => other == "FOUND" || panic!("{other}"),
-        }
+    wait_until("the end of the miss", || match lookup(&mut client, 7).as_str() {
+        "MISS_CACHED" => false,
+        other => other == "FOUND" || panic!("{other}"),
     });
     assert_eq!(lookup(&mut client, 7), "HIT");
 }
@@ -78,17 +71,11 @@ fn a_path_is_kept_for_its_time_and_a_deleted_one_ends() {
     assert_eq!(lookup(&mut client, 7), "FOUND");
     memcached.delete("7");
     assert_eq!(lookup(&mut client, 7), "HIT", "deleted, and still known");
-    wait_until("the end of the path", || {
-        match lookup(&mut client, 7).as_str() {
-            "HIT" => false,
-            other => other == "MISS" || panic!("{other}"),
-        }
+    wait_until("the end of the path", || match lookup(&mut client, 7).as_str() {
+        "HIT" => false,
+        other => other == "MISS" || panic!("{other}"),
     });
-    assert_eq!(
-        lookup(&mut client, 7),
-        "MISS_CACHED",
-        "the miss has taken the path's place"
-    );
+    assert_eq!(lookup(&mut client, 7), "MISS_CACHED", "the miss has taken the path's place");
 }
 
 #[test]
@@ -99,9 +86,7 @@ fn a_changed_path_is_seen_when_the_old_one_ends() {
     assert_eq!(client.get("/file/7").body, site::content_of(7));
     memcached.set("7", site::path_of(8));
     assert_eq!(client.get("/file/7").body, site::content_of(7));
-    wait_until("the new path", || {
-        client.get("/file/7").body == site::content_of(8)
-    });
+    wait_until("the new path", || client.get("/file/7").body == site::content_of(8));
 }
 
 #[test]
@@ -109,14 +94,8 @@ fn zero_keeps_nothing() {
     let memcached = Memcached::with_paths(0..8);
     let nginx = start(&memcached.address(), "valid=0 miss=0");
     let mut client = nginx.connect();
-    assert_eq!(
-        [lookup(&mut client, 7), lookup(&mut client, 7)],
-        ["FOUND", "FOUND"]
-    );
-    assert_eq!(
-        [lookup(&mut client, 9), lookup(&mut client, 9)],
-        ["MISS", "MISS"]
-    );
+    assert_eq!([lookup(&mut client, 7), lookup(&mut client, 7)], ["FOUND", "FOUND"]);
+    assert_eq!([lookup(&mut client, 9), lookup(&mut client, 9)], ["MISS", "MISS"]);
 }
 
 #[test]
@@ -144,23 +123,14 @@ fn an_expired_path_does_not_outlive_a_miss_or_its_grace() {
     let mut memcached = Memcached::with_paths(0..100);
     let nginx = start(&memcached.address(), "valid=1s stale=1s");
     let mut client = nginx.connect();
-    assert_eq!(
-        [lookup(&mut client, 7), lookup(&mut client, 8)],
-        ["FOUND", "FOUND"]
-    );
+    assert_eq!([lookup(&mut client, 7), lookup(&mut client, 8)], ["FOUND", "FOUND"]);
     memcached.delete("7");
     wait_until("the end of the path", || lookup(&mut client, 7) != "HIT");
     memcached.kill();
-    assert_ne!(
-        lookup(&mut client, 7),
-        "STALE",
-        "the store has said that it is gone"
-    );
-    wait_until("the end of the grace", || {
-        match lookup(&mut client, 8).as_str() {
-            "HIT" | "STALE" => false,
-            other => other == "ERROR" || panic!("{other}"),
-        }
+    assert_ne!(lookup(&mut client, 7), "STALE", "the store has said that it is gone");
+    wait_until("the end of the grace", || match lookup(&mut client, 8).as_str() {
+        "HIT" | "STALE" => false,
+        other => other == "ERROR" || panic!("{other}"),
     });
 }
 
@@ -183,10 +153,7 @@ fn failures_are_not_kept() {
 #[test]
 fn all_workers_share_it() {
     let mut memcached = Memcached::with_paths(0..100);
-    let nginx = setup(&memcached.address(), "1m", "")
-        .files(0..100)
-        .workers(4)
-        .start();
+    let nginx = setup(&memcached.address(), "1m", "").files(0..100).workers(4).start();
     let mut client = nginx.connect();
     assert_eq!(lookup(&mut client, 7), "FOUND");
     memcached.kill();
@@ -195,10 +162,7 @@ fn all_workers_share_it() {
     for _ in 0..4 {
         let response = nginx.get("/file/7");
         assert_eq!((response.status, response.lookup()), (200, "HIT"));
-        let worker = response
-            .header("X-Worker")
-            .and_then(|id| id.parse().ok())
-            .expect("an id");
+        let worker = response.header("X-Worker").and_then(|id| id.parse().ok()).expect("an id");
         assert!(!seen.contains(&worker), "a stopped worker has answered");
         process::signal(worker, Signal::STOP);
         seen.push(worker);
@@ -247,23 +211,14 @@ fn ten_times_the_ids_that_fit_are_served_right_and_the_last_are_known() {
     let ids = 4_000;
     let memcached = Memcached::with_paths(0..ids);
     // 64 KiB hold a few hundred of these paths.
-    let nginx = setup(&memcached.address(), "64k", "valid=1h")
-        .files(0..ids)
-        .start();
+    let nginx = setup(&memcached.address(), "64k", "valid=1h").files(0..ids).start();
     let mut client = nginx.connect();
     for id in (0..ids).chain((0..ids).rev()) {
-        assert!(
-            matches!(lookup(&mut client, id).as_str(), "FOUND" | "HIT"),
-            "ID {id}"
-        );
+        assert!(matches!(lookup(&mut client, id).as_str(), "FOUND" | "HIT"), "ID {id}");
     }
-    let known = (0..50)
-        .filter(|&id| lookup(&mut client, id) == "HIT")
-        .count();
+    let known = (0..50).filter(|&id| lookup(&mut client, id) == "HIT").count();
     assert!(known >= 45, "{known} of the last 50 are known");
-    let forgotten = (3_000..3_050)
-        .filter(|&id| lookup(&mut client, id) == "FOUND")
-        .count();
+    let forgotten = (3_000..3_050).filter(|&id| lookup(&mut client, id) == "FOUND").count();
     assert_eq!(forgotten, 50, "what was asked for long ago is forgotten");
 }
 
@@ -271,9 +226,7 @@ fn ten_times_the_ids_that_fit_are_served_right_and_the_last_are_known() {
 fn what_is_in_use_stays_while_others_pass_by() {
     let ids = 4_000;
     let memcached = Memcached::with_paths(0..ids);
-    let nginx = setup(&memcached.address(), "64k", "valid=1h")
-        .files(0..ids)
-        .start();
+    let nginx = setup(&memcached.address(), "64k", "valid=1h").files(0..ids).start();
     let mut client = nginx.connect();
     let mut hits = 0;
     for id in 100..ids {
@@ -282,18 +235,13 @@ fn what_is_in_use_stays_while_others_pass_by() {
             hits += 1;
         }
     }
-    assert!(
-        hits > 3_800,
-        "{hits} of 3,900 requests for ten IDs in use were hits"
-    );
+    assert!(hits > 3_800, "{hits} of 3,900 requests for ten IDs in use were hits");
 }
 
 #[test]
 fn a_scan_of_absent_ids_pushes_no_path_out() {
     let mut memcached = Memcached::with_paths(0..100);
-    let nginx = setup(&memcached.address(), "128k", "valid=1h miss=1h")
-        .files(0..100)
-        .start();
+    let nginx = setup(&memcached.address(), "128k", "valid=1h miss=1h").files(0..100).start();
     let mut client = nginx.connect();
     for id in 0..100 {
         assert_eq!(lookup(&mut client, id), "FOUND");
@@ -313,10 +261,7 @@ fn locations_with_other_stores_or_modes_may_share_a_zone() {
     one.set("1", "one");
     two.set("1", b"\x04\x08\"\x08two");
     let pass = |memcached: &Memcached, more: &str| {
-        format!(
-            "http_sendfile on; http_sendfile_pass {}; {more}",
-            memcached.address()
-        )
+        format!("http_sendfile on; http_sendfile_pass {}; {more}", memcached.address())
     };
     let nginx = Setup::new()
         .http("http_sendfile_cache_zone lookups:1m; http_sendfile_cache lookups;\n")
@@ -338,11 +283,7 @@ fn locations_with_other_stores_or_modes_may_share_a_zone() {
     ] {
         for lookup in [first, second] {
             let response = client.get(uri);
-            assert_eq!(
-                (response.text().as_str(), response.lookup()),
-                (text, lookup),
-                "{uri}"
-            );
+            assert_eq!((response.text().as_str(), response.lookup()), (text, lookup), "{uri}");
         }
     }
     assert_eq!(client.get("/raw/1").lookup(), "INVALID");
@@ -353,27 +294,16 @@ fn long_keys_and_paths_are_known_too() {
     let (key, path) = ("7".repeat(250), format!("{}/x", "d".repeat(200)));
     let memcached = Memcached::start();
     memcached.set(&key, &path);
-    let nginx = setup(&memcached.address(), "1m", "")
-        .file(&path, b"deep\n")
-        .start();
+    let nginx = setup(&memcached.address(), "1m", "").file(&path, b"deep\n").start();
     for lookup in ["FOUND", "HIT"] {
         let response = nginx.get(&format!("/file/{key}"));
-        assert_eq!(
-            (response.text().as_str(), response.lookup()),
-            ("deep\n", lookup)
-        );
+        assert_eq!((response.text().as_str(), response.lookup()), ("deep\n", lookup));
     }
 }
 
 #[test]
 fn a_hit_asks_no_server_even_where_one_is_hung() {
-    let store = Store::start(|exchange| {
-        if exchange.key == "7" {
-            exchange.path()
-        } else {
-            Ok(())
-        }
-    });
+    let store = Store::start(|exchange| if exchange.key == "7" { exchange.path() } else { Ok(()) });
     let nginx = setup(&store.address(), "1m", "")
         .server("http_sendfile_timeout 30s;")
         .files(0..100)

@@ -26,59 +26,25 @@ fn hostile_paths_are_refused_however_they_are_stored() {
         (b"a/", PathError::EmptySegment),
         (b"..\\x", PathError::Backslash { offset: 2 }),
         (b"a\0.jpg", PathError::ControlByte { byte: 0, offset: 1 }),
-        (
-            b"a\r\nb",
-            PathError::ControlByte {
-                byte: b'\r',
-                offset: 1,
-            },
-        ),
-        (
-            b"a\nb",
-            PathError::ControlByte {
-                byte: b'\n',
-                offset: 1,
-            },
-        ),
-        (
-            b"a\x7f",
-            PathError::ControlByte {
-                byte: 0x7f,
-                offset: 1,
-            },
-        ),
+        (b"a\r\nb", PathError::ControlByte { byte: b'\r', offset: 1 }),
+        (b"a\nb", PathError::ControlByte { byte: b'\n', offset: 1 }),
+        (b"a\x7f", PathError::ControlByte { byte: 0x7f, offset: 1 }),
     ];
     for (path, error) in refused {
         let refusal = Err(ValueError::Path(error));
         let shown = path[..path.len().min(20)].escape_ascii();
         assert_eq!(path_of(path, Encoding::Auto), refusal, "{shown}");
         assert_eq!(path_of(path, Encoding::Raw), refusal, "{shown}");
-        assert_eq!(
-            path_of(&marshal_string(path), Encoding::Auto),
-            refusal,
-            "{shown}"
-        );
-        assert_eq!(
-            path_of(&marshal_string(path), Encoding::Marshal),
-            refusal,
-            "{shown}"
-        );
+        assert_eq!(path_of(&marshal_string(path), Encoding::Auto), refusal, "{shown}");
+        assert_eq!(path_of(&marshal_string(path), Encoding::Marshal), refusal, "{shown}");
     }
 }
 
 #[test]
 fn odd_paths_are_taken_as_they_are() {
     let longest = vec![b'a'; 4096];
-    let taken: [&[u8]; 8] = [
-        b"%2e%2e%2f",
-        b"%00",
-        b"?x",
-        b"#x",
-        b"@name",
-        b"\xff\xfe/\x80",
-        b"...",
-        &longest,
-    ];
+    let taken: [&[u8]; 8] =
+        [b"%2e%2e%2f", b"%00", b"?x", b"#x", b"@name", b"\xff\xfe/\x80", b"...", &longest];
     for path in taken {
         assert_eq!(path_of(path, Encoding::Auto), Ok(path));
         assert_eq!(path_of(&marshal_string(path), Encoding::Auto), Ok(path));

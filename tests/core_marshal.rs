@@ -26,26 +26,14 @@ const PATHS: [(&str, &[u8]); 8] = [
 
 /// Files of Strings whose bytes are no path to serve.
 const UNSAFE_PATHS: [(&str, PathError); 2] = [
-    (
-        "encoding-shift_jis-backslash",
-        PathError::Backslash { offset: 1 },
-    ),
-    (
-        "encoding-utf-16le",
-        PathError::ControlByte { byte: 0, offset: 1 },
-    ),
+    ("encoding-shift_jis-backslash", PathError::Backslash { offset: 1 }),
+    ("encoding-utf-16le", PathError::ControlByte { byte: 0, offset: 1 }),
 ];
 
 /// Files of anything else, and what the log says.
 const NO_STRINGS: [(&str, &str); 23] = [
-    (
-        "string-subclass",
-        "no String but an object of a subclass of String, Array, Hash or Regexp",
-    ),
-    (
-        "string-extended",
-        "no String but an object extended by a module",
-    ),
+    ("string-subclass", "no String but an object of a subclass of String, Array, Hash or Regexp"),
+    ("string-extended", "no String but an object extended by a module"),
     ("string-variable", "a String with instance variables"),
     ("string-variable-only", "a String with instance variables"),
     ("other-nil", "no String but nil"),
@@ -63,22 +51,10 @@ const NO_STRINGS: [(&str, &str); 23] = [
     ("other-struct", "no String but a Struct"),
     ("other-class", "no String but a Class or Module"),
     ("other-module", "no String but a Class or Module"),
-    (
-        "other-object",
-        "no String but an object, such as an ActiveSupport::Cache entry",
-    ),
-    (
-        "other-object-dump",
-        "no String but an object, such as an ActiveSupport::Cache entry",
-    ),
-    (
-        "other-object-marshal_dump",
-        "no String but an object, such as an ActiveSupport::Cache entry",
-    ),
-    (
-        "other-cache-entry",
-        "no String but an object, such as an ActiveSupport::Cache entry",
-    ),
+    ("other-object", "no String but an object, such as an ActiveSupport::Cache entry"),
+    ("other-object-dump", "no String but an object, such as an ActiveSupport::Cache entry"),
+    ("other-object-marshal_dump", "no String but an object, such as an ActiveSupport::Cache entry"),
+    ("other-cache-entry", "no String but an object, such as an ActiveSupport::Cache entry"),
 ];
 
 fn directory() -> PathBuf {
@@ -114,11 +90,7 @@ fn strings_of_each_encoding() {
         assert_eq!(path_of(&file(name), Encoding::Marshal), Ok(path), "{name}");
     }
     for (name, error) in UNSAFE_PATHS {
-        assert_eq!(
-            path_of(&file(name), Encoding::Auto),
-            Err(ValueError::Path(error)),
-            "{name}"
-        );
+        assert_eq!(path_of(&file(name), Encoding::Auto), Err(ValueError::Path(error)), "{name}");
     }
 }
 
@@ -127,11 +99,7 @@ fn everything_else_is_refused_with_a_reason() {
     for (name, reason) in NO_STRINGS {
         let stored = file(name);
         let error = path_of(&stored, Encoding::Auto).expect_err(name);
-        assert_eq!(
-            error.to_string(),
-            format!("the Marshal data holds {reason}"),
-            "{name}"
-        );
+        assert_eq!(error.to_string(), format!("the Marshal data holds {reason}"), "{name}");
     }
 }
 
@@ -139,23 +107,13 @@ fn everything_else_is_refused_with_a_reason() {
 fn every_file_is_tested() {
     let present: BTreeSet<_> = fs::read_dir(directory())
         .expect("the directory")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .into_string()
-                .expect("a name")
-        })
+        .map(|entry| entry.expect("an entry").file_name().into_string().expect("a name"))
         .filter_map(|name| Some(name.strip_suffix(".bin")?.to_owned()))
         .collect();
     let names = PATHS.iter().map(|(name, _)| name);
     let names = names.chain(UNSAFE_PATHS.iter().map(|(name, _)| name));
-    let names = names
-        .chain(NO_STRINGS.iter().map(|(name, _)| name))
-        .map(|name| name.to_string());
-    let tested = names
-        .chain(LENGTHS.iter().map(|length| format!("length-{length}")))
-        .collect();
+    let names = names.chain(NO_STRINGS.iter().map(|(name, _)| name)).map(|name| name.to_string());
+    let tested = names.chain(LENGTHS.iter().map(|length| format!("length-{length}"))).collect();
     assert_eq!(present, tested);
 }
 
@@ -181,10 +139,7 @@ fn every_string_cut_short_or_made_longer_is_refused() {
 
 /// A relative path of characters of which some are hostile.
 fn any_path() -> impl Strategy<Value = Vec<u8>> {
-    prop::collection::vec(
-        prop_oneof![Just(b'/'), Just(b'.'), Just(b'\\'), any::<u8>()],
-        0..300,
-    )
+    prop::collection::vec(prop_oneof![Just(b'/'), Just(b'.'), Just(b'\\'), any::<u8>()], 0..300)
 }
 
 proptest! {

@@ -7,15 +7,8 @@ use proptest::prelude::*;
 /// A reply as a server would send it.
 #[derive(Clone, Debug)]
 enum Sent {
-    Value {
-        key: Vec<u8>,
-        flags: u32,
-        data: Vec<u8>,
-    },
-    TooLarge {
-        key: Vec<u8>,
-        length: u64,
-    },
+    Value { key: Vec<u8>, flags: u32, data: Vec<u8> },
+    TooLarge { key: Vec<u8>, length: u64 },
     End,
     ServerError(String),
 }
@@ -38,10 +31,7 @@ impl Sent {
     fn reply(&self) -> Reply<'_> {
         match self {
             Sent::Value { key, data, .. } => Reply::Value { key, data },
-            Sent::TooLarge { key, length } => Reply::TooLarge {
-                key,
-                length: *length,
-            },
+            Sent::TooLarge { key, length } => Reply::TooLarge { key, length: *length },
             Sent::End => Reply::End,
             Sent::ServerError(text) => Reply::ServerError(text.as_bytes()),
         }
@@ -173,10 +163,7 @@ proptest! {
 fn claimed_lengths() {
     let header = |length: &str| format!("VALUE 7 0 {length}\r\n");
     let verdict = |length: &str| match parse_get_reply(header(length).as_bytes()) {
-        Parsed::Complete {
-            reply: Reply::TooLarge { length, .. },
-            ..
-        } => Ok(Some(length)),
+        Parsed::Complete { reply: Reply::TooLarge { length, .. }, .. } => Ok(Some(length)),
         Parsed::Partial => Ok(None),
         Parsed::Invalid(error) => Err(error),
         other => panic!("{length}: {other:?}"),
@@ -185,13 +172,7 @@ fn claimed_lengths() {
     assert_eq!(verdict(&MAX_STORED.to_string()), Ok(None));
     assert_eq!(verdict("8192"), Ok(Some(8192)));
     assert_eq!(verdict("1073741824"), Ok(Some(1 << 30)));
-    for lie in [
-        "-1",
-        "1073741825",
-        "2147483648",
-        "4294967296",
-        "18446744073709551616",
-    ] {
+    for lie in ["-1", "1073741825", "2147483648", "4294967296", "18446744073709551616"] {
         assert_eq!(verdict(lie), Err(ProtocolError::BadLength), "{lie}");
     }
 }

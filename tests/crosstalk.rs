@@ -43,45 +43,25 @@ fn check(nginx: &Nginx, tally: &Tally, expected: usize) {
 fn with_memcached() {
     let memcached = Memcached::with_paths(0..IDS);
     let nginx = setup(&memcached.address(), "").start();
-    let tally = Load::new(&nginx, 32, IDS)
-        .abort_one_in(20)
-        .run(requests(15_000));
+    let tally = Load::new(&nginx, 32, IDS).abort_one_in(20).run(requests(15_000));
     check(&nginx, &tally, requests(15_000));
-    assert_eq!(
-        tally.with_status(200),
-        tally.answers(),
-        "{:?}",
-        tally.statuses
-    );
+    assert_eq!(tally.with_status(200), tally.answers(), "{:?}", tally.statuses);
 }
 
 #[test]
 fn with_memcached_and_a_cache_too_small_for_all() {
     let memcached = Memcached::with_paths(0..IDS);
-    let nginx = setup(
-        &memcached.address(),
-        "http_sendfile_cache lookups valid=1s;",
-    )
-    .start();
-    let tally = Load::new(&nginx, 32, IDS)
-        .abort_one_in(20)
-        .run(requests(15_000));
+    let nginx = setup(&memcached.address(), "http_sendfile_cache lookups valid=1s;").start();
+    let tally = Load::new(&nginx, 32, IDS).abort_one_in(20).run(requests(15_000));
     check(&nginx, &tally, requests(15_000));
-    assert_eq!(
-        tally.with_status(200),
-        tally.answers(),
-        "{:?}",
-        tally.statuses
-    );
+    assert_eq!(tally.with_status(200), tally.answers(), "{:?}", tally.statuses);
 }
 
 #[test]
 fn with_few_ids_that_many_ask_for_at_once() {
     let memcached = Memcached::with_paths(0..IDS);
     let nginx = setup(&memcached.address(), "").start();
-    let tally = Load::new(&nginx, 32, 4)
-        .abort_one_in(10)
-        .run(requests(8_000));
+    let tally = Load::new(&nginx, 32, 4).abort_one_in(10).run(requests(8_000));
     check(&nginx, &tally, requests(8_000));
 }
 
@@ -108,29 +88,16 @@ fn unreliable() -> Store {
 fn with_a_store_that_hangs_up() {
     let store = unreliable();
     let nginx = setup(&store.address(), "").start();
-    let tally = Load::new(&nginx, 32, IDS)
-        .abort_one_in(20)
-        .run(requests(8_000));
+    let tally = Load::new(&nginx, 32, IDS).abort_one_in(20).run(requests(8_000));
     tally.assert_no_wrong_file();
     assert!(tally.broken.is_empty(), "{:?}", tally.broken);
     assert!(
-        tally
-            .statuses
-            .keys()
-            .all(|status| [200, 502].contains(status)),
+        tally.statuses.keys().all(|status| [200, 502].contains(status)),
         "{:?}",
         tally.statuses
     );
-    assert!(
-        tally.with_status(200) > tally.answers() / 2,
-        "{:?}",
-        tally.statuses
-    );
-    assert!(
-        store.connections() > 50,
-        "{} connections",
-        store.connections()
-    );
+    assert!(tally.with_status(200) > tally.answers() / 2, "{:?}", tally.statuses);
+    assert!(store.connections() > 50, "{} connections", store.connections());
 }
 
 #[test]
@@ -141,27 +108,16 @@ fn with_two_servers_of_which_each_hangs_up() {
         one.address(),
         two.address()
     );
-    let nginx = setup("stores", "http_sendfile_cache lookups valid=1s;")
-        .http(&block)
-        .start();
-    let tally = Load::new(&nginx, 32, IDS)
-        .abort_one_in(20)
-        .run(requests(8_000));
+    let nginx = setup("stores", "http_sendfile_cache lookups valid=1s;").http(&block).start();
+    let tally = Load::new(&nginx, 32, IDS).abort_one_in(20).run(requests(8_000));
     tally.assert_no_wrong_file();
     assert!(tally.broken.is_empty(), "{:?}", tally.broken);
     assert!(
-        tally
-            .statuses
-            .keys()
-            .all(|status| [200, 502].contains(status)),
+        tally.statuses.keys().all(|status| [200, 502].contains(status)),
         "{:?}",
         tally.statuses
     );
-    assert!(
-        tally.with_status(200) > tally.answers() * 9 / 10,
-        "{:?}",
-        tally.statuses
-    );
+    assert!(tally.with_status(200) > tally.answers() * 9 / 10, "{:?}", tally.statuses);
 }
 
 #[test]

@@ -25,9 +25,9 @@ fn at(level: Level, directives: &str) -> Setup {
         Http => setup.http(directives),
         Server => setup.server(directives),
         Location => setup.server(&format!("location /here/ {{\n{directives}\n}}")),
-        Upstream => setup.http(&format!(
-            "upstream stores {{\nserver 127.0.0.1:1;\n{directives}\n}}"
-        )),
+        Upstream => {
+            setup.http(&format!("upstream stores {{\nserver 127.0.0.1:1;\n{directives}\n}}"))
+        }
     }
 }
 
@@ -36,34 +36,19 @@ fn at(level: Level, directives: &str) -> Setup {
 fn refused(level: Level, directives: &str, message: &str) {
     let check = at(level, directives).check();
     assert!(!check.accepted, "accepted: {directives}");
-    assert!(
-        check.message.contains(message),
-        "{directives}\ngave {}\nnot {message}",
-        check.message
-    );
+    assert!(check.message.contains(message), "{directives}\ngave {}\nnot {message}", check.message);
     let last = directives.lines().last().expect("a directive");
-    let line = 1 + check
-        .configuration
-        .lines()
-        .position(|line| line == last)
-        .expect("the directive");
+    let line =
+        1 + check.configuration.lines().position(|line| line == last).expect("the directive");
     let place = format!("nginx.conf:{line}");
-    assert!(
-        check.message.contains(&place),
-        "{directives}\ngave {}\nnot {place}",
-        check.message
-    );
+    assert!(check.message.contains(&place), "{directives}\ngave {}\nnot {place}", check.message);
 }
 
 #[track_caller]
 fn accepted(level: Level, directives: &str) {
     let check = at(level, directives).check();
     assert!(check.accepted, "{directives}\nrefused: {}", check.message);
-    assert!(
-        !check.message.contains("[warn]"),
-        "{directives}\nwarned: {}",
-        check.message
-    );
+    assert!(!check.message.contains("[warn]"), "{directives}\nwarned: {}", check.message);
 }
 
 const EVERYWHERE: [Level; 3] = [Http, Server, Location];
@@ -112,23 +97,14 @@ fn a_pass_may_name_an_upstream_block_defined_later() {
         Http,
         "http_sendfile_pass stores;\nupstream stores { server 127.0.0.1:11212; keepalive 4; }",
     );
-    accepted(
-        Http,
-        "http_sendfile_cache lookups;\nhttp_sendfile_cache_zone lookups:1m;",
-    );
-    accepted(
-        Http,
-        "http_sendfile_cache_zone one:1m;\nhttp_sendfile_cache_zone two:2m;",
-    );
+    accepted(Http, "http_sendfile_cache lookups;\nhttp_sendfile_cache_zone lookups:1m;");
+    accepted(Http, "http_sendfile_cache_zone one:1m;\nhttp_sendfile_cache_zone two:2m;");
 }
 
 #[test]
 fn wrong_arguments_are_refused() {
     for (directive, message) in [
-        (
-            "http_sendfile maybe;",
-            "invalid value \"maybe\" in \"http_sendfile\" directive",
-        ),
+        ("http_sendfile maybe;", "invalid value \"maybe\" in \"http_sendfile\" directive"),
         ("http_sendfile_root files/;", "http_sendfile_root"),
         ("http_sendfile_root /files;", "http_sendfile_root"),
         ("http_sendfile_root \"\";", "http_sendfile_root"),
@@ -139,33 +115,18 @@ fn wrong_arguments_are_refused() {
         ("http_sendfile_fallback miss nothing;", "\"nothing\""),
         ("http_sendfile_fallback off miss;", "http_sendfile_fallback"),
         ("http_sendfile_fallback miss off;", "http_sendfile_fallback"),
-        (
-            "http_sendfile_timeout fast;",
-            "\"http_sendfile_timeout\" directive invalid value",
-        ),
-        (
-            "http_sendfile_timeout -1;",
-            "\"http_sendfile_timeout\" directive invalid value",
-        ),
+        ("http_sendfile_timeout fast;", "\"http_sendfile_timeout\" directive invalid value"),
+        ("http_sendfile_timeout -1;", "\"http_sendfile_timeout\" directive invalid value"),
         ("http_sendfile_timeout \"\";", "http_sendfile_timeout"),
         (
             "http_sendfile_connect_timeout 5parsecs;",
             "\"http_sendfile_connect_timeout\" directive invalid value",
         ),
         ("http_sendfile_next_upstream http_500;", "\"http_500\""),
-        (
-            "http_sendfile_next_upstream off error;",
-            "http_sendfile_next_upstream",
-        ),
-        (
-            "http_sendfile_next_upstream error off;",
-            "http_sendfile_next_upstream",
-        ),
+        ("http_sendfile_next_upstream off error;", "http_sendfile_next_upstream"),
+        ("http_sendfile_next_upstream error off;", "http_sendfile_next_upstream"),
         ("http_sendfile_pass 127.0.0.1:99999;", "invalid port in"),
-        (
-            "http_sendfile_pass unix:;",
-            "no path in the unix domain socket",
-        ),
+        ("http_sendfile_pass unix:;", "no path in the unix domain socket"),
         ("http_sendfile_pass \"\";", "http_sendfile_pass"),
         ("http_sendfile_cache known valid=;", "\"valid=\""),
         ("http_sendfile_cache known valid=soon;", "\"valid=soon\""),
@@ -190,15 +151,9 @@ fn a_zone_needs_a_name_and_a_size() {
         ("http_sendfile_cache_zone lookups:-1m;", "\"lookups:-1m\""),
         ("http_sendfile_cache_zone lookups:1k;", "too small"),
         ("http_sendfile_cache_zone lookups:0;", "lookups"),
-        ("http_sendfile_cache_zone \"\";", "http_sendfile_cache_zone"),
-        (
-            "http_sendfile_cache_zone lookups:1m;\nhttp_sendfile_cache_zone lookups:1m;",
-            "lookups",
-        ),
-        (
-            "http_sendfile_cache_zone lookups:1m;\nhttp_sendfile_cache_zone lookups:2m;",
-            "lookups",
-        ),
+        ("http_sendfile_cache_zone \"\";", "\"\""),
+        ("http_sendfile_cache_zone lookups:1m;\nhttp_sendfile_cache_zone lookups:1m;", "lookups"),
+        ("http_sendfile_cache_zone lookups:1m;\nhttp_sendfile_cache_zone lookups:2m;", "lookups"),
     ] {
         refused(Http, directive, message);
     }
@@ -221,11 +176,7 @@ fn the_smallest_zone_that_is_taken_works() {
 fn a_zone_that_nobody_declares_is_refused_by_name() {
     for level in EVERYWHERE {
         let check = at(level, "http_sendfile_cache nowhere;").check();
-        assert!(
-            !check.accepted && check.message.contains("\"nowhere\""),
-            "{}",
-            check.message
-        );
+        assert!(!check.accepted && check.message.contains("\"nowhere\""), "{}", check.message);
     }
 }
 
@@ -234,11 +185,7 @@ fn a_store_that_nobody_declares_is_refused_by_name() {
     for name in ["nowhere", "127.0.0.1"] {
         let check = at(Server, &format!("http_sendfile_pass {name};")).check();
         assert!(!check.accepted, "accepted: {name}");
-        assert!(
-            check.message.contains(&format!("\"{name}\"")),
-            "{}",
-            check.message
-        );
+        assert!(check.message.contains(&format!("\"{name}\"")), "{}", check.message);
     }
 }
 
@@ -250,9 +197,7 @@ fn a_zone_has_one_use() {
         .check();
     assert!(!check.accepted, "a zone for two uses");
     assert!(
-        check
-            .message
-            .contains("\"shared\" is already declared for a different use"),
+        check.message.contains("\"shared\" is already declared for a different use"),
         "{}",
         check.message
     );
@@ -286,16 +231,9 @@ fn the_number_of_arguments_is_checked() {
         "http_sendfile_cache;",
     ] {
         let name = directive.split([' ', ';']).next().expect("a name");
-        refused(
-            Server,
-            directive,
-            &format!("invalid number of arguments in \"{name}\" directive"),
-        );
+        refused(Server, directive, &format!("invalid number of arguments in \"{name}\" directive"));
     }
-    for directive in [
-        "http_sendfile_cache_zone;",
-        "http_sendfile_cache_zone a:1m b:1m;",
-    ] {
+    for directive in ["http_sendfile_cache_zone;", "http_sendfile_cache_zone a:1m b:1m;"] {
         let message = "invalid number of arguments in \"http_sendfile_cache_zone\" directive";
         refused(Http, directive, message);
     }
@@ -343,11 +281,7 @@ fn a_directive_stands_where_it_belongs() {
         refused(Upstream, directive, "directive is not allowed here");
     }
     for level in [Main, Server, Location, Upstream] {
-        refused(
-            level,
-            "http_sendfile_cache_zone lookups:1m;",
-            "directive is not allowed here",
-        );
+        refused(level, "http_sendfile_cache_zone lookups:1m;", "directive is not allowed here");
     }
 }
 
@@ -355,13 +289,7 @@ fn a_directive_stands_where_it_belongs() {
 fn an_unknown_variable_in_a_key_is_refused() {
     let check = at(Server, "http_sendfile_key $no_such_variable;").check();
     assert!(!check.accepted, "an unknown variable");
-    assert!(
-        check
-            .message
-            .contains("unknown \"no_such_variable\" variable"),
-        "{}",
-        check.message
-    );
+    assert!(check.message.contains("unknown \"no_such_variable\" variable"), "{}", check.message);
 }
 
 #[test]
@@ -371,9 +299,5 @@ fn a_balancer_that_sets_cookies_is_refused() {
         return; // this nginx does not know `sticky`
     }
     let check = Setup::new().http(block).store("sticky").lookups("").check();
-    assert!(
-        !check.accepted && check.message.contains("sticky"),
-        "{}",
-        check.message
-    );
+    assert!(!check.accepted && check.message.contains("sticky"), "{}", check.message);
 }

@@ -59,26 +59,16 @@ fn smoke_many_requests_for_one_key_are_one_lookup() {
     }
     assert_eq!(store.requests(), 1);
     assert_eq!(nginx.get("/file/7").status, 200);
-    assert_eq!(
-        store.requests(),
-        2,
-        "a later request is a lookup of its own"
-    );
+    assert_eq!(store.requests(), 2, "a later request is a lookup of its own");
 }
 
 #[test]
 fn other_keys_are_lookups_of_their_own() {
     let (gate, store, nginx) = gated(|exchange| exchange.path());
-    let clients = ask_all(
-        &nginx,
-        (0..100).map(|number| format!("/file/{}", number % 10)),
-    );
+    let clients = ask_all(&nginx, (0..100).map(|number| format!("/file/{}", number % 10)));
     gate.open();
     for (number, mut client) in clients.into_iter().enumerate() {
-        assert_eq!(
-            client.read("GET").body,
-            site::content_of(number as u64 % 10)
-        );
+        assert_eq!(client.read("GET").body, site::content_of(number as u64 % 10));
     }
     for id in 0..10 {
         assert_eq!(store.requests_for(&id.to_string()), 1, "ID {id}");
@@ -95,10 +85,7 @@ fn get_and_head_and_any_arguments_share_a_lookup() {
     let mut clients = ask_all(&nginx, ["/file/7".to_owned()]);
     gate.open();
     let length = site::content_of(7).len().to_string();
-    assert_eq!(
-        head.read("HEAD").header("Content-Length"),
-        Some(length.as_str())
-    );
+    assert_eq!(head.read("HEAD").header("Content-Length"), Some(length.as_str()));
     assert_eq!(part.read("GET").text(), "file");
     assert_eq!(clients[0].read("GET").body, site::content_of(7));
     assert_eq!(store.requests(), 1);
@@ -165,14 +152,8 @@ fn different_stores_and_modes_are_different_lookups() {
         .file("one", b"one\n")
         .file("two", b"two\n")
         .server("http_sendfile_fallback off; http_sendfile_timeout 10s;\n")
-        .location(
-            "/one/",
-            &format!("http_sendfile on; http_sendfile_pass {};", one.address()),
-        )
-        .location(
-            "/two/",
-            &format!("http_sendfile on; http_sendfile_pass {};", two.address()),
-        )
+        .location("/one/", &format!("http_sendfile on; http_sendfile_pass {};", one.address()))
+        .location("/two/", &format!("http_sendfile on; http_sendfile_pass {};", two.address()))
         .location(
             "/raw/",
             &format!(
@@ -200,11 +181,7 @@ fn different_stores_and_modes_are_different_lookups() {
 fn requests_of_one_turn_leave_on_few_connections() {
     let (gate, store, nginx) = gated(|exchange| exchange.path());
     let clients = ask_all(&nginx, (0..100).map(|id| format!("/file/{id}")));
-    assert!(
-        store.connections() <= 16,
-        "{} connections",
-        store.connections()
-    );
+    assert!(store.connections() <= 16, "{} connections", store.connections());
     gate.open();
     for (id, mut client) in clients.into_iter().enumerate() {
         assert_eq!(client.read("GET").body, site::content_of(id as u64));

@@ -21,22 +21,12 @@ fn a_server_serves_and_reloads_and_ends() {
     let nginx = plain().workers(2).file("7.txt", b"seven\n").start();
     let mut client = nginx.connect();
     let response = client.get("/file/7");
-    assert_eq!(
-        (response.status, response.text().as_str()),
-        (200, "seven\n")
-    );
+    assert_eq!((response.status, response.text().as_str()), (200, "seven\n"));
     assert_eq!(response.header("content-type"), Some("text/plain"));
-    assert_eq!(
-        client
-            .request("HEAD", "/file/7", &[], b"")
-            .header("Content-Length"),
-        Some("6")
-    );
+    assert_eq!(client.request("HEAD", "/file/7", &[], b"").header("Content-Length"), Some("6"));
     let old = nginx.reload_with("location = /new { return 204; }\n");
     assert_eq!(nginx.get("/new").status, 204);
-    wait_until("the old workers' end", || {
-        !old.iter().any(|&id| process::runs(id))
-    });
+    wait_until("the old workers' end", || !old.iter().any(|&id| process::runs(id)));
     assert_eq!(nginx.wait_for_access("GET /new")["status"], "204");
 }
 
@@ -71,20 +61,12 @@ fn a_killed_worker_is_replaced() {
 
 #[test]
 fn the_load_notices_a_wrong_file() {
-    let setup = plain()
-        .file("0.txt", &site::content_of(0))
-        .file("1.txt", &site::content_of(0));
+    let setup = plain().file("0.txt", &site::content_of(0)).file("1.txt", &site::content_of(0));
     let nginx = setup.start();
     let tally = Load::new(&nginx, 2, 2).run(100);
     assert_eq!(tally.with_status(200), 100);
-    assert!(tally
-        .wrong
-        .iter()
-        .all(|wrong| wrong.starts_with("ID 1: Some(\"file 0\")")));
-    assert!(
-        tally.broken.is_empty() && !tally.wrong.is_empty(),
-        "{tally:?}"
-    );
+    assert!(tally.wrong.iter().all(|wrong| wrong.starts_with("ID 1: Some(\"file 0\")")));
+    assert!(tally.broken.is_empty() && !tally.wrong.is_empty(), "{tally:?}");
 }
 
 #[test]
@@ -105,18 +87,9 @@ fn the_scripted_store_and_memcached_speak_to_memcached_pass() {
     let nginx = Setup::without_module()
         .location(
             "/m/",
-            &format!(
-                "set $memcached_key $uri; memcached_pass {};",
-                memcached.address()
-            ),
+            &format!("set $memcached_key $uri; memcached_pass {};", memcached.address()),
         )
-        .location(
-            "/s/",
-            &format!(
-                "set $memcached_key $uri; memcached_pass {};",
-                store.address()
-            ),
-        )
+        .location("/s/", &format!("set $memcached_key $uri; memcached_pass {};", store.address()))
         .start();
     assert_eq!(nginx.get("/m/real").text(), "real");
     assert_eq!(nginx.get("/m/none").status, 404);

@@ -33,16 +33,9 @@ fn all_refused(values: &[&[u8]]) {
         memcached.set(&id.to_string(), value);
         let response = client.get(&format!("/file/{id}"));
         let shown = String::from_utf8_lossy(&value[..value.len().min(40)]);
-        assert_eq!(
-            (response.status, response.lookup()),
-            (502, "INVALID"),
-            "{shown:?}"
-        );
+        assert_eq!((response.status, response.lookup()), (502, "INVALID"), "{shown:?}");
         let line = nginx.wait_for_error(&format!("invalid path for key \"{id}\": "));
-        assert!(
-            line.contains("[error]") && line.contains("request: \"GET /file/"),
-            "{line}"
-        );
+        assert!(line.contains("[error]") && line.contains("request: \"GET /file/"), "{line}");
     }
     memcached.set("1000", "good");
     assert_eq!(client.get("/file/1000").text(), "good\n");
@@ -74,10 +67,8 @@ fn smoke_values_that_leave_the_root_are_refused() {
 
 #[test]
 fn values_with_control_bytes_are_refused() {
-    let mut values: Vec<Vec<u8>> = (0..=0x1f)
-        .chain([0x7f])
-        .map(|byte| vec![b'a', byte, b'b'])
-        .collect();
+    let mut values: Vec<Vec<u8>> =
+        (0..=0x1f).chain([0x7f]).map(|byte| vec![b'a', byte, b'b']).collect();
     values.extend([
         b"good\0".to_vec(),
         b"good\n".to_vec(),
@@ -122,17 +113,10 @@ fn a_value_of_a_mebibyte_harms_nobody() {
         .file("good", b"good\n")
         .lookups("http_sendfile_fallback off; http_sendfile_timeout 10s;")
         .start();
-    let (worker, before) = (
-        nginx.worker(),
-        common::process::resident_kib(nginx.worker()),
-    );
+    let (worker, before) = (nginx.worker(), common::process::resident_kib(nginx.worker()));
     for id in [1, 1, 2, 2] {
         let response = nginx.get(&format!("/file/{id}"));
-        assert!(
-            matches!(response.lookup(), "INVALID" | "ERROR"),
-            "{}",
-            response.lookup()
-        );
+        assert!(matches!(response.lookup(), "INVALID" | "ERROR"), "{}", response.lookup());
         assert_eq!(response.status, 502);
         assert_eq!(nginx.get("/file/3").text(), "good\n");
     }
@@ -175,25 +159,16 @@ fn bytes_that_mean_something_in_uris_stand_for_themselves() {
 #[test]
 fn the_longest_path_is_tried_and_not_found() {
     let memcached = Memcached::start();
-    memcached.set(
-        "1",
-        "abcdefg/".repeat(512).strip_suffix('/').expect("a slash"),
-    );
+    memcached.set("1", "abcdefg/".repeat(512).strip_suffix('/').expect("a slash"));
     memcached.set("2", [b'a'; 4096]);
     memcached.set("3", [b'a'; 256]);
-    let nginx = start(
-        &memcached,
-        "http_sendfile_cache_zone lookups:1m; http_sendfile_cache lookups;",
-    );
+    let nginx =
+        start(&memcached, "http_sendfile_cache_zone lookups:1m; http_sendfile_cache lookups;");
     let worker = nginx.worker();
     for id in [1, 2, 3, 1, 2, 3] {
         let response = nginx.get(&format!("/file/{id}"));
         assert_eq!(response.status, 404, "ID {id}");
-        assert!(
-            matches!(response.lookup(), "FOUND" | "HIT"),
-            "{}",
-            response.lookup()
-        );
+        assert!(matches!(response.lookup(), "FOUND" | "HIT"), "{}", response.lookup());
     }
     assert_eq!(nginx.worker(), worker);
 }
@@ -204,11 +179,7 @@ fn links_are_what_nginx_makes_of_them() {
     memcached.set("1", "link");
     memcached.set("2", "linked/secret");
     let link = |nginx: &Nginx| {
-        symlink(
-            nginx.prefix().join("html/secret"),
-            nginx.files().join("link"),
-        )
-        .expect("a link");
+        symlink(nginx.prefix().join("html/secret"), nginx.files().join("link")).expect("a link");
         symlink(nginx.prefix().join("html"), nginx.files().join("linked")).expect("a link");
     };
     let nginx = start(&memcached, "");
@@ -216,9 +187,9 @@ fn links_are_what_nginx_makes_of_them() {
     assert_eq!(nginx.get("/file/1").text(), "outside of the root\n");
     let nginx = start(&memcached, "disable_symlinks on;");
     link(&nginx);
-    for id in [1, 2] {
-        assert_eq!(nginx.get(&format!("/file/{id}")).status, 403);
-    }
+    assert_eq!(nginx.get("/file/1").status, 403);
+    // nginx's own answer where a directory on the way is a link.
+    assert_eq!(nginx.get("/file/2").status, 404);
 }
 
 #[test]
@@ -264,10 +235,7 @@ fn keys_that_memcached_cannot_take_are_never_sent() {
     let nginx = Setup::new()
         .store(&store.address())
         .lookups("http_sendfile_fallback off;")
-        .location(
-            "/uri/",
-            "http_sendfile on; http_sendfile_key $uri; http_sendfile_fallback off;",
-        )
+        .location("/uri/", "http_sendfile on; http_sendfile_key $uri; http_sendfile_fallback off;")
         .start();
     let worker = nginx.worker();
     let digits = |count: usize| format!("/file/{}", "7".repeat(count));
@@ -282,20 +250,12 @@ fn keys_that_memcached_cannot_take_are_never_sent() {
         "/uri/a%7f",
     ] {
         let response = nginx.get(uri);
-        assert_eq!(
-            (response.status, response.lookup()),
-            (502, "INVALID"),
-            "{uri}"
-        );
+        assert_eq!((response.status, response.lookup()), (502, "INVALID"), "{uri}");
         nginx.wait_for_error("invalid key: ");
     }
     assert_eq!(nginx.error_log().matches("invalid key: ").count(), 8);
     assert_eq!(store.requests(), 0, "nothing was sent");
-    assert_eq!(
-        nginx.get("/uri/a%00").status,
-        400,
-        "nginx itself refuses NUL"
-    );
+    assert_eq!(nginx.get("/uri/a%00").status, 400, "nginx itself refuses NUL");
     assert_eq!(nginx.worker(), worker);
 }
 
@@ -309,10 +269,7 @@ fn keys_of_any_other_bytes_and_of_the_greatest_length_are_sent() {
         .store(&memcached.address())
         .file("good", b"good\n")
         .lookups("http_sendfile_fallback off;")
-        .location(
-            "/uri/",
-            "http_sendfile on; http_sendfile_key $uri; http_sendfile_fallback off;",
-        )
+        .location("/uri/", "http_sendfile on; http_sendfile_key $uri; http_sendfile_fallback off;")
         .start();
     assert_eq!(nginx.get(&format!("/file/{longest}")).text(), "good\n");
     assert_eq!(nginx.get("/uri/caf%c3%a9%3f&%23;%25").text(), "good\n");

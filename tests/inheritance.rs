@@ -12,7 +12,7 @@ use common::store::Store;
 #[test]
 fn smoke_the_defaults_are_those_of_the_documentation() {
     let memcached = Memcached::with_paths(0..2);
-    memcached.set("1", b"\x04\x08\"\x0c01/1.dat");
+    memcached.set("1", b"\x04\x08\"\x0d01/1.dat");
     memcached.set("66", "../66");
     let nginx = Setup::new()
         .store(&memcached.address())
@@ -22,46 +22,21 @@ fn smoke_the_defaults_are_those_of_the_documentation() {
         .location("/off/", "")
         .start();
     let off = nginx.get("/off/1");
-    assert_eq!(
-        (off.status, off.lookup()),
-        (404, "-"),
-        "http_sendfile is off"
-    );
-    assert_eq!(
-        nginx.get("/file/0").text(),
-        "file 0\n",
-        "key, root, raw value"
-    );
-    assert_eq!(
-        nginx.get("/file/1").text(),
-        "file 1\nfile 1\n",
-        "Marshal value"
-    );
+    assert_eq!((off.status, off.lookup()), (404, "-"), "http_sendfile is off");
+    assert_eq!(nginx.get("/file/0").text(), "file 0\n", "key, root, raw value");
+    assert_eq!(nginx.get("/file/1").text(), "file 1\nfile 1\n", "Marshal value");
     assert_eq!(nginx.get("/file/1").lookup(), "FOUND", "no cache");
     let miss = nginx.get("/file/5");
-    assert_eq!(
-        (miss.text().as_str(), miss.lookup()),
-        ("not in the store\n", "MISS"),
-        "fallback"
-    );
+    assert_eq!((miss.text().as_str(), miss.lookup()), ("not in the store\n", "MISS"), "fallback");
     let invalid = nginx.get("/file/66");
-    assert_eq!(
-        (invalid.status, invalid.lookup()),
-        (502, "INVALID"),
-        "no fallback"
-    );
+    assert_eq!((invalid.status, invalid.lookup()), (502, "INVALID"), "no fallback");
 }
 
 #[test]
 fn the_default_store_is_memcached_on_this_machine() {
-    let nginx = Setup::new()
-        .lookups("http_sendfile_fallback miss error timeout;")
-        .start();
+    let nginx = Setup::new().lookups("http_sendfile_fallback miss error timeout;").start();
     // Whoever listens there, or nobody: that address it is.
-    assert_eq!(
-        nginx.get("/file/1").header("X-Addr"),
-        Some("127.0.0.1:11211")
-    );
+    assert_eq!(nginx.get("/file/1").header("X-Addr"), Some("127.0.0.1:11211"));
 }
 
 #[test]
@@ -69,15 +44,9 @@ fn the_default_timeout_is_half_a_second() {
     let store = Store::start(|_| Ok(()));
     let nginx = Setup::new().store(&store.address()).lookups("").start();
     assert_eq!(nginx.get("/file/1").status, 504);
-    let time: f64 = nginx.wait_for_access("/file/1")["time"]
-        .parse()
-        .expect("seconds");
+    let time: f64 = nginx.wait_for_access("/file/1")["time"].parse().expect("seconds");
     assert!((0.5..2.0).contains(&time), "{time} s");
-    assert_eq!(
-        store.requests(),
-        1,
-        "a timeout on the only server is not tried again"
-    );
+    assert_eq!(store.requests(), 1, "a timeout on the only server is not tried again");
 }
 
 #[test]
@@ -99,16 +68,10 @@ fn what_the_outer_level_sets_the_inner_one_inherits_or_overrides() {
         .location("/off/", "http_sendfile off;")
         .location(
             "/pass/",
-            &format!(
-                "http_sendfile_pass {}; http_sendfile_cache off;",
-                nothing.address()
-            ),
+            &format!("http_sendfile_pass {}; http_sendfile_cache off;", nothing.address()),
         )
         .location("/value/", "http_sendfile_value marshal;")
-        .location(
-            "/fallback/",
-            "http_sendfile_fallback miss; http_sendfile_key none:$sendfile_id;",
-        )
+        .location("/fallback/", "http_sendfile_fallback miss; http_sendfile_key none:$sendfile_id;")
         .location("/uncached/", "http_sendfile_cache off;")
         .document("fallback/1", b"its own\n")
         .start();
@@ -141,8 +104,5 @@ fn the_module_serves_many_servers_of_one_nginx() {
         .file("one", b"the first\n")
         .start();
     assert_eq!(nginx.get("/1").text(), "the first\n");
-    assert_eq!(
-        Client::connect(other.number()).get("/1").text(),
-        "/files/two"
-    );
+    assert_eq!(Client::connect(other.number()).get("/1").text(), "/files/two");
 }

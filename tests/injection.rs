@@ -40,12 +40,8 @@ fn the_failure_of_any_allocation_is_survived() {
     nginx.allow("(12: Cannot allocate memory)");
     let worker = nginx.worker();
     for number in 1..=50 {
-        for (path, fresh) in [
-            ("file", true),
-            ("file", false),
-            ("cached", true),
-            ("cached", false),
-        ] {
+        for (path, fresh) in [("file", true), ("file", false), ("cached", true), ("cached", false)]
+        {
             if fresh {
                 // The path of a new connection to the store.
                 memcached.restart();
@@ -66,11 +62,7 @@ fn the_failure_of_any_allocation_is_survived() {
                 let Ok(response) = client.try_read("GET") else {
                     continue;
                 };
-                assert!(
-                    matches!(response.status, 200 | 404 | 500 | 502),
-                    "{}",
-                    response.status
-                );
+                assert!(matches!(response.status, 200 | 404 | 500 | 502), "{}", response.status);
                 if response.status == 200 {
                     assert_eq!(
                         response.body,
@@ -81,21 +73,13 @@ fn the_failure_of_any_allocation_is_survived() {
             }
             preload.fail_allocation(0);
             drop(clients);
-            assert_eq!(
-                nginx.worker(),
-                worker,
-                "{path}, allocation {number}: the worker lives"
-            );
+            assert_eq!(nginx.worker(), worker, "{path}, allocation {number}: the worker lives");
             wait_until("a good answer", || {
                 nginx.get(&format!("/{path}/7")).body == site::content_of(7)
             });
         }
     }
-    assert!(
-        preload.failed() > 50,
-        "{} allocations failed",
-        preload.failed()
-    );
+    assert!(preload.failed() > 50, "{} allocations failed", preload.failed());
     Load::new(&nginx, 4, 100).run(500).assert_all_good();
 }
 
@@ -115,9 +99,6 @@ fn short_reads_and_writes_with_clients_that_leave_change_nothing() {
         return;
     };
     preload.shorten();
-    Load::new(&nginx, 16, 100)
-        .abort_one_in(4)
-        .run(3_000)
-        .assert_all_good();
+    Load::new(&nginx, 16, 100).abort_one_in(4).run(3_000).assert_all_good();
     assert!(preload.shortened() > 3_000, "{} cuts", preload.shortened());
 }

@@ -48,27 +48,15 @@ fn a_worker_does_not_grow() {
             .http("http_sendfile_cache_zone lookups:64k; access_log off;\n")
             .store(&memcached.address())
             .files(0..IDS)
-            .lookups(&format!(
-                "http_sendfile_fallback off; http_sendfile_cache {cache};"
-            ))
+            .lookups(&format!("http_sendfile_fallback off; http_sendfile_cache {cache};"))
             .start();
         let worker = nginx.worker();
         ask(&nginx, dose(20_000, 100_000));
         let before = (process::resident_kib(worker), process::descriptors(worker));
         ask(&nginx, dose(40_000, 1_000_000));
         let after = (process::resident_kib(worker), process::descriptors(worker));
-        assert!(
-            after.0 <= before.0 + 1024,
-            "from {} to {} KiB, cache {cache}",
-            before.0,
-            after.0
-        );
-        assert!(
-            after.1 <= before.1 + 4,
-            "from {} to {} descriptors",
-            before.1,
-            after.1
-        );
+        assert!(after.0 <= before.0 + 1024, "from {} to {} KiB, cache {cache}", before.0, after.0);
+        assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);
         assert_eq!(nginx.get("/file/7").body, site::content_of(7));
         assert_eq!(nginx.worker(), worker);
     }

@@ -27,10 +27,7 @@ fn second_server(setup: Setup, port: &Port, parameters: &str, directives: &str) 
 
 /// The parameters of `listen` and the directive that switch HTTP/2 on in this version of nginx.
 fn http2() -> (&'static str, &'static str) {
-    assert!(
-        setup::built_with("http_v2_module"),
-        "this nginx has no HTTP/2"
-    );
+    assert!(setup::built_with("http_v2_module"), "this nginx has no HTTP/2");
     if setup::version() >= (1, 25, 1) {
         ("", "http2 on;")
     } else {
@@ -38,14 +35,14 @@ fn http2() -> (&'static str, &'static str) {
     }
 }
 
-/// Asks for many IDs at once over one connection of curl's and looks at every body.
-fn ask_for_all(scheme: &str, port: &Port, options: &[&str]) {
+/// Asks for many IDs over one connection of curl's and looks at every body.
+fn ask_for_all(port: &Port, options: &[&str]) {
     let directory = tempfile::tempdir().expect("a directory");
     let mut arguments: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
     for id in 0..40 {
         let target = directory.path().join(id.to_string()).display().to_string();
         arguments.extend([
-            format!("{scheme}://{}/file/{id}", port.address()),
+            format!("https://{}/file/{id}", port.address()),
             "-o".to_owned(),
             target,
         ]);
@@ -58,38 +55,8 @@ fn ask_for_all(scheme: &str, port: &Port, options: &[&str]) {
 }
 
 #[test]
-fn smoke_http_2_serves_many_streams_at_once() {
-    let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
-    let (parameters, directive) = http2();
-    let setup = second_server(Setup::new(), &port, parameters, directive);
-    let _nginx = setup.store(&memcached.address()).files(0..40).start();
-    ask_for_all(
-        "http",
-        &port,
-        &[
-            "--http2-prior-knowledge",
-            "--parallel",
-            "--parallel-max",
-            "40",
-        ],
-    );
-    let version = curl(&[
-        "--http2-prior-knowledge",
-        "-o",
-        "/dev/null",
-        "-w",
-        "%{http_version} %{http_code}",
-        &format!("http://{}/file/7", port.address()),
-    ]);
-    assert_eq!(String::from_utf8_lossy(&version), "2 200");
-}
-
-#[test]
-fn tls_serves_with_either_protocol() {
-    assert!(
-        setup::built_with("http_ssl_module"),
-        "this nginx has no TLS"
-    );
+fn smoke_tls_and_http_2_serve_many_streams_at_once() {
+    assert!(setup::built_with("http_ssl_module"), "this nginx has no TLS");
     let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
     let (parameters, directive) = http2();
     let setup = Setup::new();
@@ -100,8 +67,21 @@ fn tls_serves_with_either_protocol() {
     );
     let setup = second_server(setup, &port, &format!("ssl {parameters}"), &directives);
     let _nginx = setup.store(&memcached.address()).files(0..40).start();
-    ask_for_all("https", &port, &["--insecure", "--http1.1"]);
-    ask_for_all("https", &port, &["--insecure", "--http2", "--parallel"]);
+    ask_for_all(&port, &["--insecure", "--http1.1"]);
+    ask_for_all(&port, &["--insecure", "--http2"]);
+    ask_for_all(&port, &["--insecure", "--http2", "--parallel", "--parallel-max", "40"]);
+}
+
+#[test]
+fn http_2_without_tls_is_served() {
+    let (memcached, port) = (Memcached::with_paths(0..10), Port::reserve());
+    let (parameters, directive) = http2();
+    let setup = second_server(Setup::new(), &port, parameters, directive);
+    let _nginx = setup.store(&memcached.address()).files(0..10).start();
+    let uri = format!("http://{}/file/7", port.address());
+    let format = "%{http_version} %{http_code}";
+    let seen = curl(&["--http2-prior-knowledge", "-w", format, &uri]);
+    assert_eq!(seen, [site::content_of(7), b"2 200".to_vec()].concat());
 }
 
 #[test]
@@ -118,17 +98,11 @@ fn a_page_includes_files_by_their_ids() {
         .lookups("")
         .start();
     let (seven, eight) = (site::content_of(7), site::content_of(8));
-    let (seven, eight) = (
-        String::from_utf8_lossy(&seven),
-        String::from_utf8_lossy(&eight),
-    );
+    let (seven, eight) = (String::from_utf8_lossy(&seven), String::from_utf8_lossy(&eight));
     let mut client = nginx.connect();
     for _ in 0..3 {
         let response = client.get("/page.html");
-        assert_eq!(
-            response.text(),
-            format!("{seven}|a document\n|{eight}|{seven}.\n")
-        );
+        assert_eq!(response.text(), format!("{seven}|a document\n|{eight}|{seven}.\n"));
     }
 }
 
@@ -153,28 +127,19 @@ fn a_page_whose_reader_leaves_leaves_nothing_behind() {
     }
     memcached.go_on();
     let response = nginx.get("/page.html");
-    assert_eq!(
-        response.body,
-        [site::content_of(7), site::content_of(8)].concat()
-    );
+    assert_eq!(response.body, [site::content_of(7), site::content_of(8)].concat());
 }
 
 #[test]
 fn a_subrequest_for_authorisation_may_be_a_lookup() {
-    assert!(
-        setup::built_with("http_auth_request_module"),
-        "this nginx has no auth_request"
-    );
+    assert!(setup::built_with("http_auth_request_module"), "this nginx has no auth_request");
     let memcached = Memcached::with_paths(0..10);
     let nginx = Setup::new()
         .store(&memcached.address())
         .files(0..10)
         .document("guarded/page", b"a secret\n")
-        .location("/guarded/", "auth_request /may/$arg_ticket;")
-        .location(
-            "/may/",
-            "http_sendfile on; http_sendfile_fallback off; error_page 404 =403 /no;",
-        )
+        .location("/guarded/", "set $ticket $arg_ticket; auth_request /may;")
+        .location("= /may", "http_sendfile on; http_sendfile_key $ticket; error_page 404 = /no;")
         .location("= /no", "return 403;")
         .location("/file/", "http_sendfile on; auth_request /yes;")
         .location("= /yes", "return 204;")
@@ -198,9 +163,7 @@ fn a_mirrored_request_may_be_a_lookup() {
     for _ in 0..5 {
         assert_eq!(client.get("/file/7").body, site::content_of(7));
     }
-    wait_until("the mirrored lookups", || {
-        memcached.statistic("get_hits") == 10
-    });
+    wait_until("the mirrored lookups", || memcached.statistic("get_hits") == 10);
 }
 
 /// One process that is master and worker at once, as used for debugging.
@@ -242,9 +205,6 @@ fn workers_take_turns_with_a_mutex_or_a_socket_each() {
     for id in 0..10 {
         assert_eq!(nginx.get(&format!("/file/{id}")).body, site::content_of(id));
         let mut client = Client::connect(port.number());
-        assert_eq!(
-            client.get(&format!("/file/{id}")).body,
-            site::content_of(id)
-        );
+        assert_eq!(client.get(&format!("/file/{id}")).body, site::content_of(id));
     }
 }

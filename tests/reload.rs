@@ -24,9 +24,7 @@ fn setup(store: &str) -> Setup {
 
 #[track_caller]
 fn wait_for_end(ids: &[process::Id]) {
-    wait_until("the end of old workers", || {
-        !ids.iter().any(|&id| process::runs(id))
-    });
+    wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
 }
 
 #[test]
@@ -49,12 +47,7 @@ fn smoke_reloads_under_load_fail_no_request() {
 /// A store that answers when the gate opens, and 20 lookups that wait for it.
 fn waiting(
     daemon: bool,
-) -> (
-    std::sync::Arc<Gate>,
-    Store,
-    Nginx,
-    Vec<(u64, common::client::Client)>,
-) {
+) -> (std::sync::Arc<Gate>, Store, Nginx, Vec<(u64, common::client::Client)>) {
     let gate = Gate::closed();
     let store = Store::start({
         let gate = gate.clone();
@@ -165,11 +158,7 @@ fn a_reload_with_a_bad_configuration_changes_nothing() {
 
 /// The id of the master that the file says.
 fn id_in(nginx: &Nginx, file: &str) -> Option<process::Id> {
-    std::fs::read_to_string(nginx.prefix().join(file))
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::fs::read_to_string(nginx.prefix().join(file)).ok()?.trim().parse().ok()
 }
 
 #[test]

@@ -41,15 +41,11 @@ fn replies(key: &str) -> Vec<(Vec<u8>, u16)> {
         (b"VALUE 7 0 1", 404),
         (b"no/such/file", 404),
     ];
-    let mut replies: Vec<(Vec<u8>, u16)> = values
-        .iter()
-        .map(|(value, status)| (value_reply(key, value), *status))
-        .collect();
+    let mut replies: Vec<(Vec<u8>, u16)> =
+        values.iter().map(|(value, status)| (value_reply(key, value), *status)).collect();
     let flags = value_reply(key, b"a");
     let flags =
-        String::from_utf8(flags)
-            .expect("text")
-            .replacen(" 0 1\r\n", " 4294967295 1\r\n", 1);
+        String::from_utf8(flags).expect("text").replacen(" 0 1\r\n", " 4294967295 1\r\n", 1);
     replies.push((flags.into_bytes(), 200));
     replies.push((b"END\r\n".to_vec(), 404));
     replies.push((b"SERVER_ERROR out of memory\r\n".to_vec(), 502));
@@ -74,28 +70,33 @@ fn smoke_a_reply_cut_anywhere_is_an_error() {
     let worker = nginx.worker();
     let mut client = nginx.connect();
     for reply in 0..20 {
-        let lengths = replies(&format!("{}", reply * 1000 + 100));
-        for length in 0..lengths[reply].0.len() {
+        for length in 1.. {
             let key = format!("{}", reply * 1000 + length);
-            let whole = replies(&key)[reply].0.len();
+            let (bytes, status) = &replies(&key)[reply];
             let response = client.get(&format!("/file/{key}"));
-            let expected = if length < whole {
-                502
-            } else {
-                replies(&key)[reply].1
-            };
-            assert_eq!(
-                response.status,
-                expected,
-                "{length} bytes of {:?}",
-                shown(&replies(&key)[reply].0)
-            );
-            if length < whole {
-                assert_eq!(response.lookup(), "ERROR");
+            let context = format!("{length} bytes of {:?}", shown(bytes));
+            assert!(store.requests_for(&key) > 0, "{context}");
+            if length == bytes.len() {
+                assert_eq!(response.status, *status, "{context}");
+                break;
             }
+            assert_eq!((response.status, response.lookup()), (502, "ERROR"), "{context}");
         }
     }
     assert_eq!(nginx.worker(), worker);
+}
+
+#[test]
+fn a_connection_closed_without_a_reply_is_an_error() {
+    let store = Store::start(
+        |exchange| if exchange.key == "7" { exchange.close() } else { exchange.path() },
+    );
+    let nginx = start(&store);
+    for _ in 0..20 {
+        assert_eq!(nginx.get("/file/7").lookup(), "ERROR");
+        // A server that accepts and says nothing is left alone for a moment.
+        wait_until("a good answer", || nginx.get("/file/8").body == site::content_of(8));
+    }
 }
 
 #[test]
@@ -205,25 +206,16 @@ fn garbage_is_an_error_and_ends_the_connection() {
                 "{}: {shape:?}",
                 response.lookup()
             );
-            assert!(
-                matches!(response.status, 502 | 504),
-                "{}: {shape:?}",
-                response.status
-            );
+            assert!(matches!(response.status, 502 | 504), "{}: {shape:?}", response.status);
             // Good requests follow at once: were the connection used again, one would be answered
             // with what is left of the garbage.
             for good in 0..3 {
                 let response = client.get(&format!("/file/{good}"));
-                assert_eq!(
-                    response.body,
-                    site::content_of(good),
-                    "round {round} after {shape:?}"
-                );
+                assert_eq!(response.body, site::content_of(good), "round {round} after {shape:?}");
             }
-            wait_until(
-                &format!("the end of the connection that sent {shape:?}"),
-                || store.closed() > closed,
-            );
+            wait_until(&format!("the end of the connection that sent {shape:?}"), || {
+                store.closed() > closed
+            });
         }
         nginx.wait_for_error("memcached sent ");
     }
@@ -231,14 +223,7 @@ fn garbage_is_an_error_and_ends_the_connection() {
 
 #[test]
 fn what_follows_a_good_reply_ends_the_connection() {
-    for surplus in [
-        "x",
-        "\r\n",
-        "END\r\n",
-        "VALUE 8 0 8\r\n08/8.dat\r\nEND\r\n",
-        "\0",
-        "VALUE 8",
-    ] {
+    for surplus in ["x", "\r\n", "END\r\n", "VALUE 8 0 8\r\n08/8.dat\r\nEND\r\n", "\0", "VALUE 8"] {
         let store = Store::start(move |exchange| {
             let mut reply = value_reply(
                 &exchange.key,
@@ -252,10 +237,7 @@ fn what_follows_a_good_reply_ends_the_connection() {
         let nginx = start(&store);
         let mut client = nginx.connect();
         let response = client.get("/file/7");
-        assert!(
-            response.status == 502 || response.body == site::content_of(7),
-            "{surplus:?}"
-        );
+        assert!(response.status == 502 || response.body == site::content_of(7), "{surplus:?}");
         wait_until("the end of the connection", || store.closed() >= 1);
         for id in [8, 9] {
             assert_eq!(
@@ -273,27 +255,15 @@ fn bytes_that_nobody_asked_for_end_the_connection() {
     let store = Store::start(|exchange| exchange.path());
     let nginx = start(&store);
     let mut client = nginx.connect();
-    let shapes = [
-        "VALUE 8 0 8\r\n09/9.dat\r\nEND\r\n",
-        "END\r\n",
-        "x",
-        "\r\n",
-        "ERROR\r\n",
-    ];
+    let shapes = ["VALUE 8 0 8\r\n09/9.dat\r\nEND\r\n", "END\r\n", "x", "\r\n", "ERROR\r\n"];
     for round in 0..dose(shapes.len(), 5_000) {
         assert_eq!(client.get("/file/7").body, site::content_of(7));
         let open = store.connections() - store.closed();
         assert!(open > 0, "a connection is kept");
         let closed = store.closed();
         store.intrude(shapes[round % shapes.len()].as_bytes());
-        wait_until("the end of the connections", || {
-            store.closed() == closed + open
-        });
-        assert_eq!(
-            client.get("/file/8").body,
-            site::content_of(8),
-            "round {round}"
-        );
+        wait_until("the end of the connections", || store.closed() == closed + open);
+        assert_eq!(client.get("/file/8").body, site::content_of(8), "round {round}");
     }
     nginx.wait_for_error("memcached sent ");
 }
@@ -351,9 +321,7 @@ fn a_late_answer_reaches_nobody() {
             assert_eq!(response.body, site::content_of(id), "ID {id}");
         }
     }
-    wait_until("a good answer", || {
-        nginx.get("/file/9").body == site::content_of(9)
-    });
+    wait_until("a good answer", || nginx.get("/file/9").body == site::content_of(9));
 }
 
 fn shown(bytes: &[u8]) -> String {

@@ -49,16 +49,11 @@ fn comparable(response: &Response) -> (u16, Vec<(String, String)>, Vec<u8>) {
 
 #[track_caller]
 fn same(nginx: &Nginx, method: &str, headers: &[(&str, &str)], status: u16) {
-    let mut client = nginx.connect();
-    let by_id = client.request(method, "/file/1", headers, b"");
-    let by_name = client.request(method, "/direct/notes.txt", headers, b"");
+    let by_id = nginx.connect().request(method, "/file/1", headers, b"");
+    let by_name = nginx.connect().request(method, "/direct/notes.txt", headers, b"");
     assert_eq!(by_id.status, status, "{method} {headers:?}");
     assert_eq!(by_id.lookup(), "FOUND", "{method} {headers:?}");
-    assert_eq!(
-        comparable(&by_id),
-        comparable(&by_name),
-        "{method} {headers:?}"
-    );
+    assert_eq!(comparable(&by_id), comparable(&by_name), "{method} {headers:?}");
 }
 
 #[test]
@@ -82,26 +77,14 @@ fn smoke_conditions_and_ranges_are_those_of_the_file() {
     same(&nginx, "GET", &[("If-Modified-Since", past)], 200);
     same(&nginx, "GET", &[("If-Unmodified-Since", past)], 412);
     same(&nginx, "GET", &[("If-Match", "\"other\"")], 412);
-    same(
-        &nginx,
-        "GET",
-        &[("Range", "bytes=0-3"), ("If-Range", &etag)],
-        206,
-    );
-    same(
-        &nginx,
-        "GET",
-        &[("Range", "bytes=0-3"), ("If-Range", "\"other\"")],
-        200,
-    );
+    same(&nginx, "GET", &[("Range", "bytes=0-3"), ("If-Range", &etag)], 206);
+    same(&nginx, "GET", &[("Range", "bytes=0-3"), ("If-Range", "\"other\"")], 200);
 }
 
 #[test]
 fn the_body_of_a_range_is_that_part_of_the_file() {
     let (_memcached, nginx) = start("");
-    let part = nginx
-        .connect()
-        .get_with("/file/1", &[("Range", "bytes=10-15")]);
+    let part = nginx.connect().get_with("/file/1", &[("Range", "bytes=10-15")]);
     assert_eq!(part.text(), "abcdef");
     assert_eq!(part.header("Content-Range"), Some("bytes 10-15/37"));
 }
@@ -124,20 +107,14 @@ fn filters_work_on_it() {
     let (_memcached, nginx) =
         start("gzip on; gzip_types text/plain; gzip_min_length 1; expires 1h;\n");
     same(&nginx, "GET", &[("Accept-Encoding", "gzip")], 200);
-    let response = nginx
-        .connect()
-        .get_with("/file/1", &[("Accept-Encoding", "gzip")]);
+    let response = nginx.connect().get_with("/file/1", &[("Accept-Encoding", "gzip")]);
     assert_eq!(response.header("Content-Encoding"), Some("gzip"));
     assert_eq!(response.header("Cache-Control"), Some("max-age=3600"));
 }
 
 #[test]
 fn every_way_of_reading_a_file_works() {
-    let aio = if common::setup::built_with("threads") {
-        "aio threads; sendfile on;"
-    } else {
-        ""
-    };
+    let aio = if common::setup::built_with("threads") { "aio threads; sendfile on;" } else { "" };
     for directives in [
         "sendfile on; tcp_nopush on;\n",
         "sendfile off;\n",
@@ -158,11 +135,8 @@ fn a_large_file_comes_whole() {
     let content: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_be_bytes).collect();
     let memcached = Memcached::start();
     memcached.set("1", "large");
-    let nginx = Setup::new()
-        .store(&memcached.address())
-        .file("large", &content)
-        .lookups("")
-        .start();
+    let nginx =
+        Setup::new().store(&memcached.address()).file("large", &content).lookups("").start();
     let response = nginx.get("/file/1");
     assert_eq!(response.status, 200);
     assert!(response.body == content, "{} bytes", response.body.len());
@@ -171,18 +145,12 @@ fn a_large_file_comes_whole() {
 #[test]
 fn pipelined_requests_are_answered_in_order() {
     let memcached = Memcached::with_paths(0..40);
-    let nginx = Setup::new()
-        .store(&memcached.address())
-        .files(0..40)
-        .lookups("")
-        .start();
+    let nginx = Setup::new().store(&memcached.address()).files(0..40).lookups("").start();
     let mut client = nginx.connect();
     let ids: Vec<u64> = (0..20).map(|number| number * 7 % 40).collect();
     for _ in 0..5 {
-        let all: Vec<Vec<u8>> = ids
-            .iter()
-            .map(|id| request("GET", &format!("/file/{id}"), &[], b""))
-            .collect();
+        let all: Vec<Vec<u8>> =
+            ids.iter().map(|id| request("GET", &format!("/file/{id}"), &[], b"")).collect();
         client.send(all.concat());
         for id in &ids {
             assert_eq!(client.read("GET").body, site::content_of(*id), "ID {id}");
@@ -193,11 +161,7 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn http_1_0_and_a_slow_client_are_served() {
     let memcached = Memcached::with_paths(0..10);
-    let nginx = Setup::new()
-        .store(&memcached.address())
-        .files(0..10)
-        .lookups("")
-        .start();
+    let nginx = Setup::new().store(&memcached.address()).files(0..10).lookups("").start();
     let mut client = nginx.connect();
     client.send("GET /file/7 HTTP/1.0\r\n\r\n");
     assert_eq!(client.read("GET").body, site::content_of(7));

@@ -34,10 +34,7 @@ fn hangs_up() -> Store {
 }
 
 fn servers(stores: &[&Store]) -> String {
-    stores
-        .iter()
-        .map(|store| format!("server {};\n", store.address()))
-        .collect()
+    stores.iter().map(|store| format!("server {};\n", store.address())).collect()
 }
 
 /// Asks for every ID once, and looks at every body.
@@ -46,11 +43,7 @@ fn ask_for_all(nginx: &Nginx) {
     let mut client = nginx.connect();
     for id in 0..IDS {
         let response = client.get(&format!("/file/{id}"));
-        assert_eq!(
-            (response.status, response.lookup()),
-            (200, "FOUND"),
-            "ID {id}"
-        );
+        assert_eq!((response.status, response.lookup()), (200, "FOUND"), "ID {id}");
         assert_eq!(response.body, site::content_of(id), "ID {id}");
     }
 }
@@ -66,14 +59,7 @@ fn smoke_round_robin_spreads() {
 #[test]
 fn weights_count() {
     let (one, two) = (good(), good());
-    let nginx = start(
-        &format!(
-            "server {} weight=3; server {};",
-            one.address(),
-            two.address()
-        ),
-        "",
-    );
+    let nginx = start(&format!("server {} weight=3; server {};", one.address(), two.address()), "");
     ask_for_all(&nginx);
     assert_eq!((one.requests(), two.requests()), (30, 10));
 }
@@ -100,17 +86,11 @@ fn every_balancer_of_nginx_serves() {
 #[test]
 fn a_hash_asks_one_server_for_one_key() {
     let (one, two) = (good(), good());
-    let nginx = start(
-        &format!("hash $sendfile_id consistent; {}", servers(&[&one, &two])),
-        "",
-    );
+    let nginx = start(&format!("hash $sendfile_id consistent; {}", servers(&[&one, &two])), "");
     ask_for_all(&nginx);
     ask_for_all(&nginx);
     for id in 0..IDS {
-        let asked = [
-            one.requests_for(&id.to_string()),
-            two.requests_for(&id.to_string()),
-        ];
+        let asked = [one.requests_for(&id.to_string()), two.requests_for(&id.to_string())];
         assert!(asked == [2, 0] || asked == [0, 2], "ID {id}: {asked:?}");
     }
     assert!(one.requests() > 0 && two.requests() > 0, "both have keys");
@@ -132,9 +112,7 @@ fn least_conn_avoids_the_busy_server() {
     let nginx = start(&block, "http_sendfile_timeout 20s;");
     let mut waiting = nginx.connect();
     waiting.ask("/file/39");
-    wait_until("the first lookup", || {
-        slow.requests() + quick.requests() == 1
-    });
+    wait_until("the first lookup", || slow.requests() + quick.requests() == 1);
     if slow.requests() == 1 {
         for id in 0..10 {
             assert_eq!(nginx.get(&format!("/file/{id}")).status, 200);
@@ -180,46 +158,26 @@ fn without_a_live_server_the_outcome_is_an_error() {
 
 #[test]
 fn an_error_is_tried_elsewhere_unless_forbidden() {
-    for (next, lookup) in [
-        ("error timeout", "FOUND"),
-        ("error", "FOUND"),
-        ("off", "ERROR"),
-        ("miss", "ERROR"),
-    ] {
+    for (next, lookup) in
+        [("error timeout", "FOUND"), ("error", "FOUND"), ("off", "ERROR"), ("miss", "ERROR")]
+    {
         let (bad, other) = (hangs_up(), good());
-        let block = format!(
-            "server {}; server {} backup;",
-            bad.address(),
-            other.address()
-        );
+        let block = format!("server {}; server {} backup;", bad.address(), other.address());
         let nginx = start(&block, &format!("http_sendfile_next_upstream {next};"));
         let response = nginx.get("/file/7");
         assert_eq!(response.lookup(), lookup, "{next}");
-        let (answered, asked) = if lookup == "FOUND" {
-            (&other, 1)
-        } else {
-            (&bad, 0)
-        };
+        let (answered, asked) = if lookup == "FOUND" { (&other, 1) } else { (&bad, 0) };
         assert_eq!(other.requests(), asked, "{next}");
         let addresses = response.header("X-Addr").expect("an address");
-        assert!(
-            addresses.ends_with(&answered.address()),
-            "{next}: {addresses}"
-        );
+        assert!(addresses.ends_with(&answered.address()), "{next}: {addresses}");
     }
 }
 
 #[test]
 fn a_refused_connection_is_tried_elsewhere() {
     let (nobody, other) = (Port::reserve(), good());
-    let nginx = start(
-        &format!(
-            "server {}; server {} backup;",
-            nobody.address(),
-            other.address()
-        ),
-        "",
-    );
+    let nginx =
+        start(&format!("server {}; server {} backup;", nobody.address(), other.address()), "");
     ask_for_all(&nginx);
     assert_eq!(other.requests(), 40);
 }
@@ -229,22 +187,11 @@ fn a_connection_that_is_not_accepted_in_time_is_tried_elsewhere() {
     for (next, status, lookup) in [("error timeout", 200, "FOUND"), ("error", 504, "TIMEOUT")] {
         let full = common::store::Full::listen();
         let other = good();
-        let block = format!(
-            "server {}; server {} backup;",
-            full.address(),
-            other.address()
-        );
+        let block = format!("server {}; server {} backup;", full.address(), other.address());
         let timeouts = "http_sendfile_connect_timeout 50ms; http_sendfile_timeout 5s;";
-        let nginx = start(
-            &block,
-            &format!("{timeouts} http_sendfile_next_upstream {next};"),
-        );
+        let nginx = start(&block, &format!("{timeouts} http_sendfile_next_upstream {next};"));
         let response = nginx.get("/file/7");
-        assert_eq!(
-            (response.status, response.lookup()),
-            (status, lookup),
-            "{next}"
-        );
+        assert_eq!((response.status, response.lookup()), (status, lookup), "{next}");
     }
 }
 
@@ -257,20 +204,12 @@ fn a_miss_is_asked_elsewhere_only_where_that_is_wanted() {
         ("off", "MISS"),
     ] {
         let (empty, full) = (Store::start(|exchange| exchange.miss()), good());
-        let block = format!(
-            "server {}; server {} backup;",
-            empty.address(),
-            full.address()
-        );
+        let block = format!("server {}; server {} backup;", empty.address(), full.address());
         let nginx = start(&block, &format!("http_sendfile_next_upstream {next};"));
         for _ in 0..5 {
             assert_eq!(nginx.get("/file/7").lookup(), lookup, "{next}");
         }
-        assert_eq!(
-            empty.requests(),
-            5,
-            "{next}: a miss is no failure of the server"
-        );
+        assert_eq!(empty.requests(), 5, "{next}: a miss is no failure of the server");
     }
 }
 
@@ -279,13 +218,15 @@ fn each_server_is_asked_once_at_most() {
     for (script, lookup) in [(true, "MISS"), (false, "ERROR")] {
         let stores: Vec<Store> = (0..3)
             .map(|_| {
-                Store::start(move |exchange| {
-                    if script {
-                        exchange.miss()
-                    } else {
-                        exchange.close()
-                    }
-                })
+                Store::start(
+                    move |exchange| {
+                        if script {
+                            exchange.miss()
+                        } else {
+                            exchange.close()
+                        }
+                    },
+                )
             })
             .collect();
         let block = servers(&stores.iter().collect::<Vec<_>>());
@@ -300,14 +241,9 @@ fn each_server_is_asked_once_at_most() {
 #[test]
 fn the_timeout_holds_for_all_tries_together() {
     let stores: Vec<Store> = (0..4).map(|_| Store::start(|_| Ok(()))).collect();
-    let nginx = start(
-        &servers(&stores.iter().collect::<Vec<_>>()),
-        "http_sendfile_timeout 300ms;",
-    );
+    let nginx = start(&servers(&stores.iter().collect::<Vec<_>>()), "http_sendfile_timeout 300ms;");
     assert_eq!(nginx.get("/file/7").lookup(), "TIMEOUT");
-    let time: f64 = nginx.wait_for_access("/file/7")["time"]
-        .parse()
-        .expect("seconds");
+    let time: f64 = nginx.wait_for_access("/file/7")["time"].parse().expect("seconds");
     assert!((0.3..0.6).contains(&time), "{time} s");
 }
 
@@ -315,33 +251,20 @@ fn the_timeout_holds_for_all_tries_together() {
 fn memcached_pass_may_use_the_same_block_and_its_connections() {
     let memcached = Memcached::with_paths(0..IDS);
     let nginx = Setup::new()
-        .http(&format!(
-            "upstream stores {{ server {}; keepalive 2; }}\n",
-            memcached.address()
-        ))
+        .http(&format!("upstream stores {{ server {}; keepalive 2; }}\n", memcached.address()))
         .store("stores")
         .files(0..IDS)
         .lookups("http_sendfile_fallback off;")
-        .location(
-            "/value/",
-            "set $memcached_key $arg_key; memcached_pass stores;",
-        )
+        .location("/value/", "set $memcached_key $arg_key; memcached_pass stores;")
         .start();
     let mut client = nginx.connect();
     for round in 0..200 {
         let id = round % IDS;
-        assert_eq!(
-            client.get(&format!("/file/{id}")).body,
-            site::content_of(id),
-            "round {round}"
-        );
+        assert_eq!(client.get(&format!("/file/{id}")).body, site::content_of(id), "round {round}");
         let value = client.get(&format!("/value/?key={id}"));
         assert_eq!(value.text(), site::path_of(id), "round {round}");
     }
-    assert!(
-        memcached.statistic("total_connections") < 20,
-        "connections are kept"
-    );
+    assert!(memcached.statistic("total_connections") < 20, "connections are kept");
 }
 
 #[test]
@@ -351,31 +274,20 @@ fn a_unix_socket_serves() {
     memcached.set_paths(0..IDS);
     for pass in [memcached.address(), "stores".to_owned()] {
         let nginx = Setup::new()
-            .http(&format!(
-                "upstream stores {{ server {}; }}\n",
-                memcached.address()
-            ))
+            .http(&format!("upstream stores {{ server {}; }}\n", memcached.address()))
             .store(&pass)
             .files(0..IDS)
             .lookups("http_sendfile_fallback off;")
             .start();
         ask_for_all(&nginx);
-        assert_eq!(
-            nginx.get("/file/7").header("X-Addr"),
-            Some(memcached.address().as_str())
-        );
+        assert_eq!(nginx.get("/file/7").header("X-Addr"), Some(memcached.address().as_str()));
     }
 }
 
 #[test]
 fn a_name_of_several_addresses_is_a_block_of_its_own() {
     let store = good();
-    let port = store
-        .address()
-        .split_once(':')
-        .expect("a port")
-        .1
-        .to_owned();
+    let port = store.address().split_once(':').expect("a port").1.to_owned();
     // On many machines `localhost` is ::1 as well, where nobody listens: the other one is tried.
     let nginx = Setup::new()
         .store(&format!("localhost:{port}"))
@@ -388,10 +300,7 @@ fn a_name_of_several_addresses_is_a_block_of_its_own() {
 #[test]
 fn a_balancer_that_asks_for_the_client_or_the_request_gets_it() {
     let stores = [good(), good(), good()];
-    let block = format!(
-        "hash $remote_addr$arg_a; {}",
-        servers(&stores.iter().collect::<Vec<_>>())
-    );
+    let block = format!("hash $remote_addr$arg_a; {}", servers(&stores.iter().collect::<Vec<_>>()));
     let nginx = start(&block, "");
     let addresses: HashSet<String> = (0..40)
         .map(|number| {

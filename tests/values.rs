@@ -39,10 +39,7 @@ fn smoke_strings_that_ruby_has_marshalled_are_paths() {
             "/marshal/",
             "http_sendfile on; http_sendfile_value marshal; http_sendfile_fallback off;",
         )
-        .location(
-            "/raw/",
-            "http_sendfile on; http_sendfile_value raw; http_sendfile_fallback off;",
-        )
+        .location("/raw/", "http_sendfile on; http_sendfile_value raw; http_sendfile_fallback off;")
         .start();
     for (id, (name, path)) in names.iter().enumerate() {
         let file = nginx.files().join(OsStr::from_bytes(path));
@@ -52,11 +49,7 @@ fn smoke_strings_that_ruby_has_marshalled_are_paths() {
         assert_eq!(nginx.get(&format!("/auto/{id}")).text(), *name);
         assert_eq!(nginx.get(&format!("/marshal/{id}")).text(), *name);
         let raw = nginx.get(&format!("/raw/{id}"));
-        assert_eq!(
-            (raw.status, raw.lookup()),
-            (502, "INVALID"),
-            "{name} as it is"
-        );
+        assert_eq!((raw.status, raw.lookup()), (502, "INVALID"), "{name} as it is");
     }
 }
 
@@ -66,22 +59,12 @@ fn longer_strings_are_read_in_full() {
     memcached.set("1", marshalled("length-4096"));
     memcached.set("2", marshalled("length-4097"));
     memcached.set("3", marshalled("length-65536"));
-    let nginx = Setup::new()
-        .store(&memcached.address())
-        .lookups("http_sendfile_fallback off;")
-        .start();
+    let nginx =
+        Setup::new().store(&memcached.address()).lookups("http_sendfile_fallback off;").start();
     let longest = nginx.get("/file/1");
-    assert_eq!(
-        (longest.status, longest.lookup()),
-        (404, "FOUND"),
-        "no file has such a name"
-    );
+    assert_eq!((longest.status, longest.lookup()), (404, "FOUND"), "no file has such a name");
     for id in [2, 3] {
-        assert_eq!(
-            nginx.get(&format!("/file/{id}")).lookup(),
-            "INVALID",
-            "ID {id}"
-        );
+        assert_eq!(nginx.get(&format!("/file/{id}")).lookup(), "INVALID", "ID {id}");
     }
 }
 
@@ -97,18 +80,12 @@ fn anything_else_that_ruby_marshals_is_refused() {
         "length-0",
     ];
     let memcached = Memcached::start();
-    let nginx = Setup::new()
-        .store(&memcached.address())
-        .lookups("http_sendfile_fallback off;")
-        .start();
+    let nginx =
+        Setup::new().store(&memcached.address()).lookups("http_sendfile_fallback off;").start();
     for (id, name) in names.iter().enumerate() {
         memcached.set(&id.to_string(), marshalled(name));
         let response = nginx.get(&format!("/file/{id}"));
-        assert_eq!(
-            (response.status, response.lookup()),
-            (502, "INVALID"),
-            "{name}"
-        );
+        assert_eq!((response.status, response.lookup()), (502, "INVALID"), "{name}");
         nginx.wait_for_error(&format!("invalid path for key \"{id}\": "));
     }
 }
@@ -124,10 +101,7 @@ fn the_mode_decides_what_a_value_is() {
         .file("plain", b"plain\n")
         .server("http_sendfile_fallback off;")
         .location("/auto/", "http_sendfile on;")
-        .location(
-            "/marshal/",
-            "http_sendfile on; http_sendfile_value marshal;",
-        )
+        .location("/marshal/", "http_sendfile on; http_sendfile_value marshal;")
         .location("/raw/", "http_sendfile on; http_sendfile_value raw;")
         .start();
     for (uri, lookup) in [

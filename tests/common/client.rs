@@ -28,16 +28,13 @@ pub struct Response {
 impl Response {
     /// The value of the first header called `name`.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self
-            .headers
-            .iter()
-            .find(|(other, _)| other.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 
-    /// `$sendfile_status`, which the tests' configuration sends along.
+    /// `$sendfile_status`, which the tests' configuration sends along; `-` where there is none.
     pub fn lookup(&self) -> &str {
-        self.header("X-Lookup").unwrap_or("")
+        self.header("X-Lookup").unwrap_or("-")
     }
 
     /// The body as text.
@@ -59,10 +56,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;
-        Ok(Self {
-            stream,
-            unread: Vec::new(),
-        })
+        Ok(Self { stream, unread: Vec::new() })
     }
 
     /// Sends these bytes.
@@ -210,18 +204,11 @@ fn parse_head(head: &[u8]) -> io::Result<Response> {
     let head = String::from_utf8_lossy(head);
     let mut lines = head.trim_end().split("\r\n");
     let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 "));
-    let status = status
-        .and_then(|line| line.get(..3)?.parse().ok())
-        .ok_or_else(|| malformed("status"))?;
-    let header = |line: &str| {
-        line.split_once(": ")
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    };
-    Ok(Response {
-        status,
-        headers: lines.filter_map(header).collect(),
-        body: Vec::new(),
-    })
+    let status =
+        status.and_then(|line| line.get(..3)?.parse().ok()).ok_or_else(|| malformed("status"))?;
+    let header =
+        |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Ok(Response { status, headers: lines.filter_map(header).collect(), body: Vec::new() })
 }
 
 fn malformed(what: &str) -> io::Error {
@@ -229,7 +216,5 @@ fn malformed(what: &str) -> io::Error {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -8,14 +8,7 @@ use std::process::Command;
 pub fn curl(arguments: &[&str]) -> Vec<u8> {
     let mut command = Command::new("curl");
     command
-        .args([
-            "--silent",
-            "--show-error",
-            "--max-time",
-            "20",
-            "--noproxy",
-            "*",
-        ])
+        .args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*"])
         .args(arguments);
     let output = command.output().expect("curl is installed");
     let message = String::from_utf8_lossy(&output.stderr);
@@ -48,9 +41,5 @@ pub fn write_certificate(directory: &Path) {
         .current_dir(directory)
         .output()
         .expect("openssl is installed");
-    assert!(
-        output.status.success(),
-        "openssl: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
 }

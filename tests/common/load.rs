@@ -58,17 +58,8 @@ impl Tally {
     #[track_caller]
     pub fn assert_all_good(&self) {
         self.assert_no_wrong_file();
-        assert!(
-            self.broken.is_empty(),
-            "broken: {:?}",
-            &self.broken[..self.broken.len().min(10)]
-        );
-        assert_eq!(
-            self.with_status(200),
-            self.answers(),
-            "statuses {:?}",
-            self.statuses
-        );
+        assert!(self.broken.is_empty(), "broken: {:?}", &self.broken[..self.broken.len().min(10)]);
+        assert_eq!(self.with_status(200), self.answers(), "statuses {:?}", self.statuses);
         assert!(self.answers() > 0, "no request was made");
     }
 
@@ -85,13 +76,7 @@ impl Tally {
 impl Load {
     /// `clients` at a time ask for the IDs below `ids`, on connections that stay open.
     pub fn new(nginx: &Nginx, clients: usize, ids: u64) -> Self {
-        Self {
-            port: nginx.port(),
-            clients,
-            ids,
-            keepalive: true,
-            abort_one_in: 0,
-        }
+        Self { port: nginx.port(), clients, ids, keepalive: true, abort_one_in: 0 }
     }
 
     /// A connection for each request.
@@ -136,11 +121,7 @@ impl Load {
                 })
             })
             .collect();
-        Running {
-            stop,
-            answered,
-            clients,
-        }
+        Running { stop, answered, clients }
     }
 }
 
@@ -188,12 +169,7 @@ struct Visitor {
 
 impl Visitor {
     fn new(load: Load, seed: u64) -> Self {
-        Self {
-            load,
-            numbers: Numbers::new(seed),
-            client: None,
-            tally: Tally::default(),
-        }
+        Self { load, numbers: Numbers::new(seed), client: None, tally: Tally::default() }
     }
 
     fn visit(&mut self) {
@@ -217,19 +193,14 @@ impl Visitor {
             Some(client) => client,
             None => Client::try_connect(self.load.port)?,
         };
-        let close: &[(&str, &str)] = if self.load.keepalive {
-            &[]
-        } else {
-            &[("Connection", "close")]
-        };
+        let close: &[(&str, &str)] =
+            if self.load.keepalive { &[] } else { &[("Connection", "close")] };
         client.try_send(&request("GET", &format!("/file/{id}"), close, b""))?;
         let response = client.try_read("GET")?;
         *self.tally.statuses.entry(response.status).or_default() += 1;
         if response.status == 200 && response.body != site::content_of(id) {
             let seen = response.text();
-            self.tally
-                .wrong
-                .push(format!("ID {id}: {:?}", seen.lines().next()));
+            self.tally.wrong.push(format!("ID {id}: {:?}", seen.lines().next()));
         }
         if response.header("Connection") != Some("close") {
             self.client = Some(client);
@@ -240,10 +211,8 @@ impl Visitor {
     /// Resets a connection with half a request, or one or several whole ones, on their way.
     fn give_up(&mut self, id: u64) {
         self.tally.aborted += 1;
-        let Ok(mut client) = self
-            .client
-            .take()
-            .map_or_else(|| Client::try_connect(self.load.port), Ok)
+        let Ok(mut client) =
+            self.client.take().map_or_else(|| Client::try_connect(self.load.port), Ok)
         else {
             return;
         };
@@ -252,9 +221,7 @@ impl Visitor {
         let _ = match self.numbers.below(4) {
             0 => client.try_send(&request[..request.len() / 2]),
             1 => client.try_send(&request.repeat(3)),
-            2 => client
-                .try_send(&request)
-                .and_then(|()| client.try_read("GET").map(drop)),
+            2 => client.try_send(&request).and_then(|()| client.try_read("GET").map(drop)),
             _ => client.try_send(&request),
         };
         client.abort();

@@ -58,17 +58,15 @@ impl Memcached {
         self.kill();
         let mut command = Command::new("memcached");
         match &self.place {
-            Place::Port(port) => command
-                .args(["-l", "127.0.0.1", "-U", "0", "-p"])
-                .arg(port.number().to_string()),
+            Place::Port(port) => {
+                command.args(["-l", "127.0.0.1", "-U", "0", "-p"]).arg(port.number().to_string())
+            }
             Place::Socket(path) => command.args(["-a", "0777", "-s"]).arg(path),
         };
         if rustix::process::geteuid().is_root() {
             command.args(["-u", "root"]);
         }
-        command
-            .args(["-m", "64", "-t", "1", "-c", "4096"])
-            .stderr(Stdio::null());
+        command.args(["-m", "64", "-t", "1", "-c", "4096"]).stderr(Stdio::null());
         self.child = Some(command.spawn().expect("memcached starts"));
         wait_until("memcached accepts", || match &self.place {
             Place::Port(port) => TcpStream::connect(port.address()).is_ok(),
@@ -96,10 +94,7 @@ impl Memcached {
 
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().expect("memcached runs");
-        assert!(process::signal(
-            child.id().try_into().expect("the id of a process"),
-            signal
-        ));
+        assert!(process::signal(child.id().try_into().expect("the id of a process"), signal));
     }
 
     /// Its own account of itself, e.g. `get_hits` or `total_connections`.
@@ -110,18 +105,14 @@ impl Memcached {
 
     /// Stores a value.
     pub fn set(&self, key: &str, value: impl AsRef<[u8]>) {
-        self.client()
-            .set(key, value.as_ref(), 0)
-            .expect("to store a value");
+        self.client().set(key, value.as_ref(), 0).expect("to store a value");
     }
 
     /// Stores the paths of `ids`, under the IDs themselves.
     pub fn set_paths(&self, ids: Range<u64>) {
         let client = self.client();
         for id in ids {
-            client
-                .set(&id.to_string(), site::path_of(id), 0)
-                .expect("to store a path");
+            client.set(&id.to_string(), site::path_of(id), 0).expect("to store a path");
         }
     }
 
@@ -135,7 +126,7 @@ impl Memcached {
             Place::Port(port) => {
                 format!("memcache://{}?timeout=10&tcp_nodelay=true", port.address())
             }
-            Place::Socket(path) => format!("memcache+unix://{}", path.display()),
+            Place::Socket(path) => format!("memcache://{}", path.display()),
         };
         memcache::connect(url).expect("memcached answers")
     }

@@ -23,9 +23,7 @@ use std::time::{Duration, Instant};
 pub fn dose(ci: usize, chaos: usize) -> usize {
     match std::env::var("NGX_SMART_CHAOS") {
         Ok(factor) => {
-            let factor: f64 = factor
-                .parse()
-                .expect("NGX_SMART_CHAOS is a factor such as 1 or 0.1");
+            let factor: f64 = factor.parse().expect("NGX_SMART_CHAOS is a factor such as 1 or 0.1");
             ((chaos as f64 * factor) as usize).max(ci)
         }
         Err(_) => ci,
@@ -47,11 +45,7 @@ pub fn patience() -> Duration {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let started = Instant::now();
     while !condition() {
-        assert!(
-            started.elapsed() < patience(),
-            "waited {:?} in vain: {what}",
-            patience()
-        );
+        assert!(started.elapsed() < patience(), "waited {:?} in vain: {what}", patience());
         std::thread::sleep(Duration::from_millis(2));
     }
 }

@@ -24,27 +24,16 @@ impl Nginx {
     /// Waits until the process just started accepts connections.
     pub fn wait_for_start(mut child: Child, setup: Setup) -> Self {
         if setup.daemon {
-            assert!(
-                child.wait().expect("nginx").success(),
-                "nginx did not start"
-            );
+            assert!(child.wait().expect("nginx").success(), "nginx did not start");
         }
-        let mut nginx = Self {
-            child,
-            setup,
-            allowed: Mutex::default(),
-        };
+        let mut nginx = Self { child, setup, allowed: Mutex::default() };
         let started = Instant::now();
         while Client::try_connect(nginx.port()).is_err()
             || nginx.workers().len() < nginx.setup.workers
         {
             let ended = !nginx.setup.daemon && nginx.child.try_wait().expect("nginx").is_some();
             assert!(!ended, "nginx did not start: {}", nginx.logs());
-            assert!(
-                started.elapsed() < patience(),
-                "nginx does not accept: {}",
-                nginx.logs()
-            );
+            assert!(started.elapsed() < patience(), "nginx does not accept: {}", nginx.logs());
             std::thread::sleep(Duration::from_millis(2));
         }
         nginx
@@ -156,11 +145,7 @@ impl Nginx {
     pub fn wait_for_error(&self, text: &str) -> String {
         let mut found = None;
         wait_until(&format!("an error log line with {text:?}"), || {
-            found = self
-                .error_log()
-                .lines()
-                .find(|line| line.contains(text))
-                .map(str::to_owned);
+            found = self.error_log().lines().find(|line| line.contains(text)).map(str::to_owned);
             found.is_some()
         });
         found.expect("the line just found")
@@ -171,10 +156,7 @@ impl Nginx {
     pub fn wait_for_access(&self, request: &str) -> HashMap<String, String> {
         let mut found = None;
         wait_until(&format!("an access log line of {request:?}"), || {
-            found = self
-                .access_log()
-                .into_iter()
-                .find(|line| line["request"].contains(request));
+            found = self.access_log().into_iter().find(|line| line["request"].contains(request));
             found.is_some()
         });
         found.expect("the line just found")
@@ -185,14 +167,9 @@ impl Nginx {
         let text = read(&self.prefix().join("access.log"));
         let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
         let field = |field: &str| {
-            field
-                .split_once('=')
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
         };
-        complete
-            .lines()
-            .map(|line| line.split('\t').filter_map(field).collect())
-            .collect()
+        complete.lines().map(|line| line.split('\t').filter_map(field).collect()).collect()
     }
 
     fn logs(&self) -> String {
@@ -235,14 +212,8 @@ impl Nginx {
 }
 
 /// What no error log may hold at the end of a test.
-const BAD: [&str; 6] = [
-    "[alert]",
-    "[emerg]",
-    "open socket",
-    "AddressSanitizer",
-    "runtime error",
-    "panicked",
-];
+const BAD: [&str; 6] =
+    ["[alert]", "[emerg]", "open socket", "AddressSanitizer", "runtime error", "panicked"];
 
 impl Drop for Nginx {
     fn drop(&mut self) {

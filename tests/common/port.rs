@@ -21,13 +21,8 @@ impl Port {
         let socket = reusable_socket();
         bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let address = getsockname(&socket).expect("the address of a bound socket");
-        let number = SocketAddrV4::try_from(address)
-            .expect("an IPv4 address")
-            .port();
-        Self {
-            number,
-            _reservation: socket,
-        }
+        let number = SocketAddrV4::try_from(address).expect("an IPv4 address").port();
+        Self { number, _reservation: socket }
     }
 
     /// The port's number.
@@ -43,24 +38,15 @@ impl Port {
     /// Listens on the port, with room for about `backlog` connections that nobody has accepted.
     pub fn listen(&self, backlog: i32) -> std::net::TcpListener {
         let socket = reusable_socket();
-        bind(
-            &socket,
-            &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.number),
-        )
-        .expect("our own port");
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.number)).expect("our own port");
         rustix::net::listen(&socket, backlog).expect("to listen");
         socket.into()
     }
 }
 
 fn reusable_socket() -> OwnedFd {
-    let socket = socket_with(
-        AddressFamily::INET,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )
-    .expect("a socket");
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .expect("a socket");
     sockopt::set_socket_reuseaddr(&socket, true).expect("SO_REUSEADDR");
     socket
 }

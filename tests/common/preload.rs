@@ -27,11 +27,7 @@ impl Preload {
     pub fn into(setup: Setup) -> (Self, Setup) {
         let path = setup.prefix().join("preload.control");
         fs::write(&path, [0; 64]).expect("a file");
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .expect("the file");
+        let file = File::options().read(true).write(true).open(&path).expect("the file");
         let setup = setup
             .environment("LD_PRELOAD", &library().display().to_string())
             .environment("NGX_SMART_PRELOAD_CONTROL", &path.display().to_string());
@@ -59,16 +55,12 @@ impl Preload {
     }
 
     fn write(&self, word: Word, value: u64) {
-        self.file
-            .write_all_at(&value.to_ne_bytes(), word as u64 * 8)
-            .expect("to write a word");
+        self.file.write_all_at(&value.to_ne_bytes(), word as u64 * 8).expect("to write a word");
     }
 
     fn read(&self, word: Word) -> u64 {
         let mut bytes = [0; 8];
-        self.file
-            .read_exact_at(&mut bytes, word as u64 * 8)
-            .expect("to read a word");
+        self.file.read_exact_at(&mut bytes, word as u64 * 8).expect("to read a word");
         u64::from_ne_bytes(bytes)
     }
 }
@@ -95,11 +87,7 @@ fn library() -> &'static Path {
             .arg("-ldl")
             .output()
             .expect("a C compiler");
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         library
     })
 }

@@ -43,10 +43,7 @@ pub fn children(parent: Id) -> Vec<Id> {
 /// The process's title or command line.
 pub fn title(id: Id) -> String {
     let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&line)
-        .replace('\0', " ")
-        .trim_end()
-        .to_owned()
+    String::from_utf8_lossy(&line).replace('\0', " ").trim_end().to_owned()
 }
 
 /// The number of descriptors that the process has open.
@@ -57,14 +54,8 @@ pub fn descriptors(id: Id) -> usize {
 /// The process's resident memory in KiB.
 pub fn resident_kib(id: Id) -> u64 {
     let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a running process");
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .expect("VmRSS");
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse().ok())
-        .expect("a number of KiB")
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("VmRSS");
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
 }
 
 fn all() -> impl Iterator<Item = Id> {
@@ -74,7 +65,5 @@ fn all() -> impl Iterator<Item = Id> {
 
 /// The fields of /proc/PID/stat after the name, which may hold spaces: state, parent, ….
 fn after_name(stat: &str) -> impl Iterator<Item = &str> {
-    stat.rsplit_once(") ")
-        .map_or("", |(_, rest)| rest)
-        .split(' ')
+    stat.rsplit_once(") ").map_or("", |(_, rest)| rest).split(' ')
 }

@@ -34,16 +34,9 @@ pub fn built_with(part: &str) -> bool {
 pub fn version() -> (u32, u32, u32) {
     let output = Command::new(binary()).arg("-v").output().expect("nginx -v");
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let number = text
-        .split("nginx/")
-        .nth(1)
-        .expect("a version")
-        .split_whitespace()
-        .next();
-    let mut parts = number
-        .expect("a version")
-        .split('.')
-        .map(|part| part.parse().expect("a number"));
+    let number = text.split("nginx/").nth(1).expect("a version").split_whitespace().next();
+    let mut parts =
+        number.expect("a version").split('.').map(|part| part.parse().expect("a number"));
     let mut next = || parts.next().expect("three numbers");
     (next(), next(), next())
 }
@@ -51,8 +44,8 @@ pub fn version() -> (u32, u32, u32) {
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!(
-            "{name} is not set: run scripts/test, or scripts/build and then the tests with the \
-             variables of the file target/nginx/VERSION/env that it writes"
+            "{name} is not set: run scripts/test, or eval \"$(scripts/build --shell)\" before \
+             cargo test"
         )
     })
 }
@@ -74,10 +67,7 @@ pub struct Setup {
 impl Setup {
     /// One worker, one server, its files under `/files/`, which only internal redirects reach.
     pub fn new() -> Self {
-        let prefix = tempfile::Builder::new()
-            .prefix("ngx-smart-")
-            .tempdir()
-            .expect("a directory");
+        let prefix = tempfile::Builder::new().prefix("ngx-smart-").tempdir().expect("a directory");
         for directory in ["html", "files", "temp"] {
             fs::create_dir(prefix.path().join(directory)).expect("a directory");
         }
@@ -97,10 +87,7 @@ impl Setup {
 
     /// nginx alone, without the module.
     pub fn without_module() -> Self {
-        Self {
-            module: false,
-            ..Self::new()
-        }
+        Self { module: false, ..Self::new() }
     }
 
     /// The number of worker processes.
@@ -190,40 +177,16 @@ impl Setup {
 
     fn write_configuration(&self) {
         let prefix = self.prefix.path().display();
-        let module = if self.module {
-            variable("NGX_SMART_MODULE")
-        } else {
-            String::new()
-        };
-        let load = if module.is_empty() {
-            String::new()
-        } else {
-            format!("load_module {module};\n")
-        };
-        let user = if rustix::process::geteuid().is_root() {
-            "user root;\n"
-        } else {
-            ""
-        };
+        let module = if self.module { variable("NGX_SMART_MODULE") } else { String::new() };
+        let load =
+            if module.is_empty() { String::new() } else { format!("load_module {module};\n") };
+        let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
         let (log, headers) = if self.module {
-            (
-                format!("log_format lookups '{ACCESS_LOG}';"),
-                VARIABLE_HEADERS,
-            )
+            (format!("log_format lookups '{ACCESS_LOG}';"), VARIABLE_HEADERS)
         } else {
-            (
-                "log_format lookups 'request=$request\\tstatus=$status';".to_owned(),
-                "",
-            )
+            ("log_format lookups 'request=$request\\tstatus=$status';".to_owned(), "")
         };
-        let Self {
-            workers,
-            main,
-            events,
-            http,
-            server,
-            ..
-        } = self;
+        let Self { workers, main, events, http, server, .. } = self;
         let daemon = if self.daemon { "on" } else { "off" };
         let address = self.port.address();
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -241,6 +204,7 @@ http {{
     access_log {prefix}/access.log lookups;
     types {{ text/plain txt; text/html html; image/png png; }}
     default_type application/octet-stream;
+    keepalive_requests 1000000000;
 {temporary}{http}
     server {{
         listen {address};
@@ -262,11 +226,7 @@ http {{
 
     fn command(&self) -> Command {
         let mut command = Command::new(binary());
-        command
-            .arg("-p")
-            .arg(self.prefix.path())
-            .arg("-c")
-            .arg(self.configuration());
+        command.arg("-p").arg(self.prefix.path()).arg("-c").arg(self.configuration());
         command.arg("-e").arg(self.prefix.path().join("error.log"));
         command.current_dir(self.prefix.path()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -283,11 +243,7 @@ http {{
         let Output { status, stderr, .. } = self.command().arg("-t").output().expect("nginx -t");
         let text = fs::read_to_string(self.configuration()).expect("nginx.conf");
         let message = String::from_utf8_lossy(&stderr).into_owned();
-        Check {
-            accepted: status.success(),
-            message,
-            configuration: text,
-        }
+        Check { accepted: status.success(), message, configuration: text }
     }
 
     /// Starts nginx and waits until it accepts connections.

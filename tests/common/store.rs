@@ -103,11 +103,7 @@ impl Store {
             let state = Arc::clone(&state);
             thread::spawn(move || accept(&listener, &state, &Arc::new(script)))
         });
-        Self {
-            port,
-            state,
-            acceptor,
-        }
+        Self { port, state, acceptor }
     }
 
     /// Its address.
@@ -132,13 +128,7 @@ impl Store {
 
     /// How many requests for `key` it has seen.
     pub fn requests_for(&self, key: &str) -> usize {
-        self.state
-            .requests
-            .lock()
-            .expect("no panic")
-            .get(key)
-            .copied()
-            .unwrap_or(0)
+        self.state.requests.lock().expect("no panic").get(key).copied().unwrap_or(0)
     }
 
     /// Sends bytes that nobody asked for on every open connection.
@@ -183,21 +173,13 @@ where
         let stream = Arc::new(stream);
         stream.set_nodelay(true).expect("TCP_NODELAY");
         let connection = state.connections.fetch_add(1, Ordering::SeqCst);
-        state
-            .streams
-            .lock()
-            .expect("no panic")
-            .push(Arc::clone(&stream));
+        state.streams.lock().expect("no panic").push(Arc::clone(&stream));
         let (state, script) = (Arc::clone(state), Arc::clone(script));
         thread::spawn(move || {
             // An error is the end of the connection, which is counted below.
             let _ = converse(&stream, connection, &state, &*script);
             let _ = stream.shutdown(Shutdown::Both);
-            state
-                .streams
-                .lock()
-                .expect("no panic")
-                .retain(|other| !Arc::ptr_eq(other, &stream));
+            state.streams.lock().expect("no panic").retain(|other| !Arc::ptr_eq(other, &stream));
             state.closed.fetch_add(1, Ordering::SeqCst);
         });
     }
@@ -211,23 +193,11 @@ where
     let mut bytes = Vec::new();
     while lines.read_until(b'\n', &mut bytes)? > 0 {
         let line = String::from_utf8_lossy(&bytes);
-        let key = line
-            .strip_suffix("\r\n")
-            .and_then(|line| line.strip_prefix("get "));
-        let key = key
-            .unwrap_or_else(|| panic!("no request of the text protocol: {line:?}"))
-            .to_owned();
-        *state
-            .requests
-            .lock()
-            .expect("no panic")
-            .entry(key.clone())
-            .or_default() += 1;
-        script(&Exchange {
-            key,
-            connection,
-            stream,
-        })?;
+        let key = line.strip_suffix("\r\n").and_then(|line| line.strip_prefix("get "));
+        let key =
+            key.unwrap_or_else(|| panic!("no request of the text protocol: {line:?}")).to_owned();
+        *state.requests.lock().expect("no panic").entry(key.clone()).or_default() += 1;
+        script(&Exchange { key, connection, stream })?;
         bytes.clear();
     }
     Ok(())
@@ -249,11 +219,7 @@ impl Full {
         let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300));
         let queue: Vec<TcpStream> = std::iter::from_fn(|| connect().ok()).take(64).collect();
         assert!(queue.len() < 64, "the queue of the kernel is never full");
-        Self {
-            port,
-            _listener: listener,
-            _queue: queue,
-        }
+        Self { port, _listener: listener, _queue: queue }
     }
 
     /// The port's address.
@@ -289,10 +255,6 @@ impl Gate {
     /// Waits until it is open, or until patience ends.
     pub fn wait(&self) {
         let open = self.open.lock().expect("no panic");
-        drop(
-            self.changed
-                .wait_timeout_while(open, patience(), |open| !*open)
-                .expect("no panic"),
-        );
+        drop(self.changed.wait_timeout_while(open, patience(), |open| !*open).expect("no panic"));
     }
 }
