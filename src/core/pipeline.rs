@@ -3,10 +3,11 @@
 //! Questions that gather before they can be written leave as one `get` of several keys, which
 //! the server answers at once. Answers to several `get`s come in the order of asking; within one, a value names
 //! the key that it is for. A value that nobody has asked for means that the conversation is out
-//! of step, and over.
+//! of step, and over; so nothing of an answer counts before its end has been seen.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 
 use super::flight::FlightId;
 use super::key;
@@ -80,7 +81,15 @@ impl fmt::Display for Broken {
 struct Question {
     flight: FlightId,
     asked_at: u64,
-    is_open: bool,
+    found: Option<Found>,
+}
+
+/// A value for a question, until the whole answer is there.
+enum Found {
+    /// Where it lies in [`Pipeline::values`].
+    Kept(Range<usize>),
+    /// So many bytes, which have been passed over.
+    TooLarge(u64),
 }
 
 /// The questions of one `get`.
@@ -99,6 +108,8 @@ pub struct Pipeline {
     batches: VecDeque<Batch>,
     /// Where in the front batch the next value is expected: servers answer in order.
     expected: usize,
+    /// The values of the front batch so far.
+    values: Vec<u8>,
     output: Vec<u8>,
     sent: usize,
     input: Vec<u8>,
@@ -119,7 +130,7 @@ impl Pipeline {
 
     /// Asks for `key` on behalf of `flight`. The bytes wait in [`Self::unsent`].
     pub fn ask(&mut self, flight: FlightId, class: usize, key: &[u8], now: u64) {
-        self.questions.push_back(Question { flight, asked_at: now, is_open: true });
+        self.questions.push_back(Question { flight, asked_at: now, found: None });
         let room = self.output.len().saturating_add(key.len());
         if let Some(batch) = self.batches.back_mut() {
             let is_unsent = (self.sent..self.output.len()).contains(&batch.start);
@@ -159,7 +170,7 @@ impl Pipeline {
 
     /// Whether the store has said nothing at all since `flight` was asked for here.
     pub fn silent_since(&self, flight: FlightId) -> bool {
-        let question = self.questions.iter().find(|q| q.is_open && q.flight == flight);
+        let question = self.questions.iter().find(|q| q.flight == flight);
         question.is_some_and(|question| self.heard_at <= question.asked_at)
     }
 
@@ -170,8 +181,7 @@ impl Pipeline {
 
     /// Ends the conversation: the flights that were still without an answer, oldest first.
     pub fn abandon(&mut self) -> impl Iterator<Item = FlightId> {
-        let open = std::mem::take(self).questions.into_iter().filter(|question| question.is_open);
-        open.map(|question| question.flight)
+        std::mem::take(self).questions.into_iter().map(|question| question.flight)
     }
 
     /// Takes bytes from the store and hands the answers to `asker`.
@@ -228,15 +238,16 @@ impl Pipeline {
 
     fn take(&mut self, reply: Reply<'_>, asker: &mut impl Asker) -> Result<(), Broken> {
         match reply {
-            Reply::Value { key, data } => self.resolve(key, Answer::Value(data), asker),
+            Reply::Value { key, data } => {
+                let start = self.values.len();
+                self.values.try_reserve(data.len()).map_err(|_| Broken::NoMemory)?;
+                self.values.extend_from_slice(data);
+                self.find(key, Found::Kept(start..self.values.len()), asker)
+            }
+            Reply::TooLarge { length, .. } if length > SKIP_MAX => Err(Broken::Endless),
             Reply::TooLarge { key, length } => {
                 self.skip = length.saturating_add(TRAILER);
-                self.resolve(key, Answer::TooLarge(length), asker)?;
-                if length > SKIP_MAX {
-                    Err(Broken::Endless)
-                } else {
-                    Ok(())
-                }
+                self.find(key, Found::TooLarge(length), asker)
             }
             Reply::End => {
                 self.close_batch(Answer::Miss, asker);
@@ -249,38 +260,37 @@ impl Pipeline {
         }
     }
 
-    /// Answers the question of the front batch that asked for `key`.
-    fn resolve(
-        &mut self,
-        key: &[u8],
-        answer: Answer<'_>,
-        asker: &mut impl Asker,
-    ) -> Result<(), Broken> {
+    /// Notes a value for the question of the front batch that asked for `key`.
+    fn find(&mut self, key: &[u8], found: Found, asker: &impl Asker) -> Result<(), Broken> {
         let length = self.batches.front().map_or(0, |batch| batch.length);
         let asked = |place: &usize| {
             let question = self.questions.get(*place);
-            question.is_some_and(|q| q.is_open && asker.has_asked(q.flight, key))
+            question.is_some_and(|q| q.found.is_none() && asker.has_asked(q.flight, key))
         };
         let mut places = (self.expected..length).chain(0..self.expected);
         let place = places.find(asked).ok_or(Broken::WrongKey)?;
         self.expected = place.saturating_add(1);
         if let Some(question) = self.questions.get_mut(place) {
-            question.is_open = false;
-            asker.answered(question.flight, answer);
+            question.found = Some(found);
         }
         Ok(())
     }
 
-    /// Ends the front batch, with `answer` for what it has left open.
-    fn close_batch(&mut self, answer: Answer<'_>, asker: &mut impl Asker) {
+    /// Hands on the answers of the front batch: what was found, and `otherwise` for the rest.
+    fn close_batch(&mut self, otherwise: Answer<'_>, asker: &mut impl Asker) {
         let length = self.batches.pop_front().map_or(0, |batch| batch.length);
         self.expected = 0;
-        for _ in 0..length {
-            match self.questions.pop_front() {
-                Some(question) if question.is_open => asker.answered(question.flight, answer),
-                _ => {}
-            }
+        for question in self.questions.drain(..length.min(self.questions.len())) {
+            let answer = match question.found {
+                Some(Found::Kept(range)) => {
+                    Answer::Value(self.values.get(range).unwrap_or_default())
+                }
+                Some(Found::TooLarge(length)) => Answer::TooLarge(length),
+                None => otherwise,
+            };
+            asker.answered(question.flight, answer);
         }
+        self.values.clear();
     }
 }
 

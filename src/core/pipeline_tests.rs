@@ -116,9 +116,20 @@ fn a_value_that_nobody_asked_for_ends_the_conversation() {
         sent(&mut pipeline);
         crowd.ask(&mut pipeline, 2..3);
         assert_eq!(pipeline.hear(reply.as_bytes(), 1, &mut crowd), Err(Broken::WrongKey));
-        let answered = crowd.answers.len();
-        assert_eq!(pipeline.abandon().count(), 3 - answered, "{reply}");
+        assert_eq!((crowd.answers.len(), pipeline.abandon().count()), (0, 3), "{reply}");
     }
+}
+
+#[test]
+fn nothing_counts_before_the_end_of_the_answer() {
+    let mut crowd = Crowd::new(1);
+    let mut pipeline = Pipeline::default();
+    crowd.ask(&mut pipeline, 0..1);
+    assert_eq!(pipeline.hear(b"VALUE k0 0 1\r\nx\r\nEN", 1, &mut crowd), Ok(()));
+    assert!(crowd.answers.is_empty());
+    assert!(pipeline.hear(b"X", 1, &mut crowd).is_err());
+    assert_eq!(pipeline.abandon().collect::<Vec<_>>(), crowd.flights);
+    assert!(crowd.answers.is_empty());
 }
 
 #[test]
@@ -161,13 +172,13 @@ fn a_large_value_is_passed_over_in_pieces_and_its_neighbour_is_answered() {
 }
 
 #[test]
-fn an_endless_value_ends_the_conversation_after_its_answer() {
+fn an_endless_value_ends_the_conversation() {
     let mut crowd = Crowd::new(2);
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..2);
     let result = pipeline.hear(b"VALUE k0 0 20000000\r\n", 1, &mut crowd);
-    assert_eq!((result, crowd.answers.len()), (Err(Broken::Endless), 1));
-    assert_eq!(pipeline.abandon().collect::<Vec<_>>(), [crowd.flights[1]]);
+    assert_eq!((result, crowd.answers.len()), (Err(Broken::Endless), 0));
+    assert_eq!(pipeline.abandon().collect::<Vec<_>>(), crowd.flights);
 }
 
 #[test]

@@ -39,7 +39,7 @@ pub struct Arguments {
     csv: Option<PathBuf>,
 
     /// With --csv: a path that is no file below DIR is an error
-    #[arg(long, value_name = "DIR", requires = "csv")]
+    #[arg(long, value_name = "DIR", conflicts_with = "from")]
     check_root: Option<PathBuf>,
 
     /// HOST:PORT, HOST or unix:PATH of a memcached. May be given several times: each entry is
@@ -201,7 +201,7 @@ impl Checks<'_> {
     fn check(&mut self, found: Found) -> Result<Entry, Problem> {
         let Found { origin, id, path, position } = found;
         let key = [self.arguments.prefix.as_bytes(), &id].concat();
-        if let Err(error) = key::check(&key) {
+        if let Err(error) = key::check(&id).and_then(|()| key::check(&key)) {
             return Err(Problem::new(Kind::InvalidKey, origin, error));
         }
         if let Err(error) = path::check(&path) {

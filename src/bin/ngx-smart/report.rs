@@ -133,34 +133,41 @@ impl Report {
         self.bar.suspend(|| eprintln!("ngx-smart: {line}"));
     }
 
-    /// How many were skipped, or were wrong.
-    fn sum(&self, skipped: bool) -> u64 {
-        let kinds = self.problems.iter().filter(|(kind, _)| kind.is_skipped() == skipped);
-        kinds.map(|(_, count)| count).sum()
+    /// What was skipped, or what was wrong.
+    fn kinds(&self, skipped: bool) -> impl Iterator<Item = (&Kind, &u64)> {
+        self.problems.iter().filter(move |(kind, _)| kind.is_skipped() == skipped)
     }
 
-    /// The sums. Whether nothing was wrong.
+    fn sum(&self, skipped: bool) -> u64 {
+        self.kinds(skipped).map(|(_, count)| count).sum()
+    }
+
+    /// Ends with the sums. Whether nothing was wrong.
     pub fn finish(mut self) -> Result<bool> {
         self.bar.finish_and_clear();
         if let Some(errors) = &mut self.errors {
             errors.flush()?;
         }
         if !self.quiet {
-            let seconds = self.started.elapsed().as_secs_f64();
-            let rate = self.stored as f64 / seconds;
-            println!("{} stored in {seconds:.1} s ({rate:.0} per second)", self.stored);
-            if self.stored_before > 0 {
-                println!("{} stored before", self.stored_before);
-            }
-            for (skipped, word) in [(true, "skipped"), (false, "errors")] {
-                let kinds = self.problems.iter().filter(|(kind, _)| kind.is_skipped() == skipped);
-                let kinds: Vec<_> = kinds.map(|(kind, count)| format!("{kind}: {count}")).collect();
-                if !kinds.is_empty() {
-                    println!("{word}: {} ({})", self.sum(skipped), kinds.join(", "));
-                }
-            }
+            self.print_sums();
         }
         Ok(self.sum(false) == 0)
+    }
+
+    fn print_sums(&self) {
+        let seconds = self.started.elapsed().as_secs_f64();
+        let rate = self.stored as f64 / seconds;
+        println!("stored: {} in {seconds:.1} s ({rate:.0} per second)", self.stored);
+        if self.stored_before > 0 {
+            println!("stored before: {}", self.stored_before);
+        }
+        for (skipped, word) in [(true, "skipped"), (false, "errors")] {
+            let kinds = self.kinds(skipped).map(|(kind, count)| format!("{kind}: {count}"));
+            let kinds: Vec<_> = kinds.collect();
+            if !kinds.is_empty() {
+                println!("{word}: {} ({})", self.sum(skipped), kinds.join(", "));
+            }
+        }
     }
 }
 

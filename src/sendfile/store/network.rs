@@ -282,8 +282,8 @@ impl Network {
                 let message = format_args!("memcached sent {broken}, upstream: {}", Shown(name));
                 self.log.log().write(NGX_LOG_ERR, message);
                 return Err(match broken {
-                    Broken::Protocol(_) | Broken::WrongKey => Loss::Protocol,
-                    Broken::Unsolicited | Broken::Endless => Loss::OutOfStep,
+                    Broken::Protocol(_) | Broken::WrongKey | Broken::Endless => Loss::Protocol,
+                    Broken::Unsolicited => Loss::OutOfStep,
                     Broken::NoMemory => Loss::Closed,
                 });
             }
