@@ -195,6 +195,23 @@ fn try_files_runs_first() {
 }
 
 #[test]
+fn the_target_of_a_hit_may_be_an_application_too() {
+    let memcached = Memcached::with_paths(7..8);
+    let setup = application(Setup::new()).store(&memcached.address());
+    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
+    let nginx = setup
+        .server("http_sendfile on; http_sendfile_root /remote/;\n")
+        .location("/remote/", &format!("internal; {pass}"))
+        .location("/file/", "")
+        .start();
+    let response = nginx.get("/file/7?a=b");
+    assert_eq!(
+        (response.text().as_str(), response.lookup()),
+        ("/remote/07/7.dat?a=b [] \n", "FOUND")
+    );
+}
+
+#[test]
 fn access_rules_come_before_the_lookup() {
     let store = Store::start(|exchange| exchange.path());
     let nginx = beside(&store.address(), "deny all;");

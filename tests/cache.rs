@@ -164,7 +164,7 @@ fn all_workers_share_it() {
         assert_eq!((response.status, response.lookup()), (200, "HIT"));
         let worker = response.header("X-Worker").and_then(|id| id.parse().ok()).expect("an id");
         assert!(!seen.contains(&worker), "a stopped worker has answered");
-        process::signal(worker, Signal::STOP);
+        process::stop(worker);
         seen.push(worker);
     }
     for worker in seen {

@@ -76,8 +76,8 @@ fn unreliable() -> Store {
             }
             98 => exchange.close(),
             99 => {
-                exchange.path()?;
-                exchange.close()
+                exchange.close_afterwards();
+                exchange.path()
             }
             _ => exchange.path(),
         }

@@ -178,6 +178,75 @@ fn different_stores_and_modes_are_different_lookups() {
 }
 
 #[test]
+fn those_who_share_a_lookup_keep_their_own_roots_fallbacks_and_timeouts() {
+    let gate = Gate::closed();
+    let store = Store::start({
+        let gate = Arc::clone(&gate);
+        move |exchange| {
+            gate.wait();
+            exchange.path()
+        }
+    });
+    let nginx = Setup::new()
+        .store(&store.address())
+        .files(0..10)
+        .server("http_sendfile_timeout 30s;\n")
+        .location("/file/", "http_sendfile on;")
+        .location("/other/", "http_sendfile on; http_sendfile_root /elsewhere/;")
+        .location("/hurried/", "http_sendfile on; http_sendfile_timeout 100ms;")
+        .location(
+            "/falling/",
+            "http_sendfile on; http_sendfile_timeout 100ms; http_sendfile_fallback timeout;",
+        )
+        .location("/elsewhere/", "internal; return 200 $uri;")
+        .document("falling/7", b"fallen back\n")
+        .document("static.txt", b"static\n")
+        .start();
+    let mut patient = ask_all(&nginx, ["/file/7", "/other/7"].map(str::to_owned));
+    let hurried = nginx.get("/hurried/7");
+    assert_eq!((hurried.status, hurried.lookup()), (504, "TIMEOUT"));
+    let falling = nginx.get("/falling/7");
+    assert_eq!((falling.text().as_str(), falling.lookup()), ("fallen back\n", "TIMEOUT"));
+    gate.open();
+    assert_eq!(patient[0].read("GET").body, site::content_of(7));
+    assert_eq!(patient[1].read("GET").text(), "/elsewhere/07/7.dat");
+}
+
+#[test]
+fn when_the_first_has_left_the_others_still_get_the_next_server() {
+    let gate = Gate::closed();
+    let bad = Store::start({
+        let gate = Arc::clone(&gate);
+        move |exchange| {
+            gate.wait();
+            exchange.close()
+        }
+    });
+    let good = Store::start(|exchange| exchange.path());
+    let nginx = Setup::new()
+        .http(&format!(
+            "upstream stores {{ server {}; server {} backup; }}\n",
+            bad.address(),
+            good.address()
+        ))
+        .store("stores")
+        .files(0..10)
+        .document("static.txt", b"static\n")
+        .lookups("http_sendfile_fallback off; http_sendfile_timeout 30s;")
+        .start();
+    let mut clients = ask_all(&nginx, (0..5).map(|_| "/file/7".to_owned()));
+    clients.remove(0).abort();
+    nginx.wait_for_access("GET /file/7");
+    gate.open();
+    for client in &mut clients {
+        let response = client.read("GET");
+        assert_eq!((response.status, response.lookup()), (200, "FOUND"));
+        assert_eq!(response.body, site::content_of(7));
+    }
+    assert_eq!((bad.requests(), good.requests()), (1, 1));
+}
+
+#[test]
 fn requests_of_one_turn_leave_on_few_connections() {
     let (gate, store, nginx) = gated(|exchange| exchange.path());
     let clients = ask_all(&nginx, (0..100).map(|id| format!("/file/{id}")));

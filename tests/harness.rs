@@ -43,7 +43,7 @@ fn an_alert_fails_the_test() {
 fn a_process_that_stays_fails_the_test() {
     let nginx = plain().start();
     // A stopped worker does not hear the master's wish.
-    process::signal(nginx.worker(), Signal::STOP);
+    process::stop(nginx.worker());
 }
 
 #[test]

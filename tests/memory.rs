@@ -3,30 +3,26 @@
 
 mod common;
 
+use common::client::Client;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::setup::Setup;
-use common::{dose, process, site};
+use common::{dose, process, site, Numbers};
 
 const IDS: u64 = 1_000;
 
-/// Asks for as many IDs, one in ten of them absent, on four connections, a hundred at a time.
+/// Requests on one connection.
+const BATCH: usize = 500;
+
+/// Asks for as many IDs, one in ten of them absent, on four connections at a time.
 fn ask(nginx: &Nginx, requests: usize) {
-    let threads: Vec<_> = (0..4)
+    let threads: Vec<_> = (1..=4)
         .map(|seed| {
             let port = nginx.port();
             std::thread::spawn(move || {
-                let mut numbers = common::Numbers::new(seed);
-                for _ in 0..requests / 400 {
-                    let mut client = common::client::Client::connect(port);
-                    let ids: Vec<u64> = (0..100).map(|_| numbers.below(IDS + IDS / 10)).collect();
-                    let ask =
-                        |id| common::client::request("HEAD", &format!("/file/{id}"), &[], b"");
-                    client.send(ids.iter().map(ask).collect::<Vec<_>>().concat());
-                    for id in ids {
-                        let status = if id < IDS { 200 } else { 404 };
-                        assert_eq!(client.read("HEAD").status, status, "ID {id}");
-                    }
+                let mut numbers = Numbers::new(seed);
+                for _ in 0..requests / 4 / BATCH {
+                    ask_batch(port, &mut numbers);
                 }
             })
         })
@@ -34,6 +30,21 @@ fn ask(nginx: &Nginx, requests: usize) {
     for thread in threads {
         thread.join().expect("good answers");
     }
+}
+
+fn ask_batch(port: u16, numbers: &mut Numbers) {
+    let ids: Vec<u64> = (0..BATCH).map(|_| numbers.below(IDS + IDS / 10)).collect();
+    let mut all = String::new();
+    for id in &ids {
+        all += &format!("HEAD /file/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    }
+    all += "HEAD /end HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut client = Client::connect(port);
+    client.send(all);
+    let answers = client.read_to_end();
+    let found = ids.iter().filter(|&&id| id < IDS).count();
+    assert_eq!(answers.matches("HTTP/1.1 200 ").count(), found);
+    assert_eq!(answers.matches("HTTP/1.1 404 ").count(), BATCH + 1 - found);
 }
 
 #[test]
@@ -48,12 +59,13 @@ fn a_worker_does_not_grow() {
             .http("http_sendfile_cache_zone lookups:64k; access_log off;\n")
             .store(&memcached.address())
             .files(0..IDS)
+            .location("/end", "return 404;")
             .lookups(&format!("http_sendfile_fallback off; http_sendfile_cache {cache};"))
             .start();
         let worker = nginx.worker();
-        ask(&nginx, dose(20_000, 100_000));
+        ask(&nginx, 100_000);
         let before = (process::resident_kib(worker), process::descriptors(worker));
-        ask(&nginx, dose(40_000, 1_000_000));
+        ask(&nginx, dose(100_000, 1_000_000));
         let after = (process::resident_kib(worker), process::descriptors(worker));
         assert!(after.0 <= before.0 + 1024, "from {} to {} KiB, cache {cache}", before.0, after.0);
         assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);

@@ -183,11 +183,38 @@ fn single_process() -> (Memcached, Nginx) {
 #[test]
 fn a_single_process_serves() {
     let (_memcached, nginx) = single_process();
-    let lookups = [nginx.get("/file/7"), nginx.get("/file/7")].map(|response| {
-        assert_eq!(response.body, site::content_of(7));
+    let ask = |id| {
+        let response = nginx.get(&format!("/file/{id}"));
+        assert_eq!(response.body, site::content_of(id));
         response.lookup().to_owned()
-    });
-    assert_eq!(lookups, ["FOUND", "HIT"]);
+    };
+    assert_eq!([ask(7), ask(7)], ["FOUND", "HIT"]);
+}
+
+#[test]
+fn every_line_of_the_debug_log_can_be_written() {
+    if !setup::built_with("debug") {
+        return;
+    }
+    let mut memcached = Memcached::with_paths(0..10);
+    let setup = Setup::new();
+    let log = format!("error_log {}/debug.log debug;\n", setup.prefix().display());
+    let nginx = setup
+        .main(&log)
+        .store(&memcached.address())
+        .files(0..10)
+        .lookups("http_sendfile_fallback off; http_sendfile_timeout 100ms;")
+        .start();
+    assert_eq!(nginx.get("/file/7").body, site::content_of(7));
+    assert_eq!(nginx.get("/file/77").status, 404);
+    memcached.stop();
+    assert_eq!(nginx.get("/file/8").status, 504);
+    memcached.go_on();
+    memcached.kill();
+    assert_eq!(nginx.get("/file/9").status, 502);
+    nginx.reload();
+    let text = std::fs::read(nginx.prefix().join("debug.log")).expect("a log");
+    assert!(String::from_utf8_lossy(&text).contains("internal redirect: \"/files/07/7.dat"));
 }
 
 #[test]

@@ -125,6 +125,35 @@ fn a_hung_store_holds_up_an_old_worker_no_longer_than_the_timeout() {
 }
 
 #[test]
+fn a_worker_told_to_end_by_a_time_ends_by_then() {
+    let store = Store::start(|_| Ok(()));
+    let setup = setup(&store.address()).main("worker_shutdown_timeout 200ms;\n");
+    let nginx = setup.server("http_sendfile_timeout 1h;\n").start();
+    let mut clients: Vec<_> = (0..20).map(|_| nginx.connect()).collect();
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.ask(&format!("/file/{id}"));
+    }
+    wait_until("the lookups", || store.requests() == 20);
+    wait_for_end(&nginx.reload());
+}
+
+#[test]
+fn the_log_can_be_rotated() {
+    let mut memcached = Memcached::with_paths(0..IDS);
+    let nginx = setup(&memcached.address()).start();
+    assert_eq!(nginx.get("/file/7").status, 200);
+    let log = nginx.prefix().join("error.log");
+    std::fs::rename(&log, nginx.prefix().join("error.log.1")).expect("to rename the log");
+    process::signal(nginx.master(), Signal::USR1);
+    wait_until("a new log", || log.exists());
+    memcached.kill();
+    wait_until("a line in the new log", || {
+        assert_eq!(nginx.get("/file/7").status, 502);
+        nginx.error_log().contains("Connection refused")
+    });
+}
+
+#[test]
 fn a_reload_may_change_everything() {
     let (one, two) = (Memcached::with_paths(0..IDS), Memcached::start());
     two.set("7", site::path_of(8));

@@ -4,9 +4,14 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+
+use common::client::Client;
 use common::nginx::Nginx;
+use common::process::{self, Signal};
 use common::setup::Setup;
-use common::store::{value_reply, Store};
+use common::store::{value_of, value_reply, Store};
 use common::{dose, site, wait_until};
 
 fn start(store: &Store) -> Nginx {
@@ -266,6 +271,82 @@ fn bytes_that_nobody_asked_for_end_the_connection() {
         assert_eq!(client.get("/file/8").body, site::content_of(8), "round {round}");
     }
     nginx.wait_for_error("memcached sent ");
+}
+
+/// Asks for IDs 0 to 9 in one turn of the event loop, after `/file/99`, which leaves alone.
+fn ask_in_one_turn(nginx: &Nginx) -> Vec<(u64, Client)> {
+    let mut clients: Vec<(u64, Client)> = (0..10).map(|id| (id, nginx.connect())).collect();
+    for (_, client) in &mut clients {
+        assert_eq!(client.get("/nothing").status, 404);
+    }
+    let mut first = nginx.connect();
+    let worker = nginx.worker();
+    process::stop(worker);
+    first.ask("/file/99");
+    for (id, client) in &mut clients {
+        client.ask(&format!("/file/{id}"));
+    }
+    process::signal(worker, Signal::CONT);
+    clients
+}
+
+#[test]
+fn keys_asked_for_in_one_turn_are_told_apart() {
+    type Shape = fn(&[String]) -> Vec<Vec<u8>>;
+    let values = |keys: &[String]| -> Vec<Vec<u8>> {
+        let path = |key: &String| site::path_of(key.parse().expect("an ID"));
+        keys.iter().map(|key| value_of(key, path(key).as_bytes())).collect()
+    };
+    let shapes: [(&str, Shape); 8] = [
+        ("in order", |_| Vec::new()),
+        ("backwards", |_| Vec::new()),
+        ("without every second", |_| Vec::new()),
+        ("one twice", |keys| vec![value_of(&keys[0], b"a")]),
+        ("another key", |_| vec![value_of("77", b"a")]),
+        ("none", |_| Vec::new()),
+        ("an error in the middle", |_| vec![b"ERROR\r\n".to_vec()]),
+        ("SERVER_ERROR in the middle", |_| vec![b"SERVER_ERROR busy\r\n".to_vec()]),
+    ];
+    for (number, (shape, surplus)) in shapes.into_iter().enumerate() {
+        let most_keys = Arc::new(AtomicUsize::new(0));
+        let seen = Arc::clone(&most_keys);
+        let store = Store::start_with_requests(move |request| {
+            seen.fetch_max(request.keys.len(), Ordering::Relaxed);
+            if request.keys == ["99"] {
+                return request.send("END\r\n");
+            }
+            let mut reply = values(&request.keys);
+            match number {
+                1 => reply.reverse(),
+                2 => reply = reply.into_iter().step_by(2).collect(),
+                5 => reply.clear(),
+                _ => reply.extend(surplus(&request.keys)),
+            }
+            request.send(reply.concat())?;
+            if number < 6 {
+                request.send("END\r\n")
+            } else {
+                Ok(())
+            }
+        });
+        let nginx = start(&store);
+        for (id, mut client) in ask_in_one_turn(&nginx) {
+            let response = client.read("GET");
+            let expected: &[u16] = match number {
+                0 | 1 => &[200],
+                2 | 5 => &[200, 404],
+                _ => &[200, 502],
+            };
+            assert!(expected.contains(&response.status), "{shape}: {}", response.status);
+            if response.status == 200 {
+                assert_eq!(response.body, site::content_of(id), "{shape}: ID {id}");
+            }
+        }
+        assert!(
+            most_keys.load(Ordering::Relaxed) > 1,
+            "{shape}: no request asked for several keys"
+        );
+    }
 }
 
 #[test]

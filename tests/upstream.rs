@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::HashSet;
 
+use common::client::Client;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::port::Port;
@@ -121,6 +122,34 @@ fn least_conn_avoids_the_busy_server() {
     }
     gate.open();
     assert_eq!(waiting.read("GET").body, site::content_of(39));
+}
+
+#[test]
+fn lookups_whose_clients_left_are_not_counted_for_ever() {
+    let gate = Gate::closed();
+    let waits = || {
+        let gate = gate.clone();
+        Store::start(move |exchange| {
+            gate.wait();
+            exchange.path()
+        })
+    };
+    let (one, two) = (waits(), good());
+    let block = format!("least_conn; {}", servers(&[&one, &two]));
+    let nginx = start(&block, "http_sendfile_timeout 20s;");
+    let mut clients: Vec<_> = (0..IDS).map(|_| nginx.connect()).collect();
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.ask(&format!("/file/{id}"));
+    }
+    wait_until("the lookups", || one.requests() > 0 && two.requests() > 0);
+    clients.into_iter().for_each(Client::abort);
+    wait_until("the aborts in the log", || nginx.access_log().len() == IDS as usize);
+    gate.open();
+    let before = one.requests();
+    wait_until("a fair share", || {
+        ask_for_all(&nginx);
+        one.requests() > before + 10
+    });
 }
 
 #[test]

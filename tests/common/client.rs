@@ -131,6 +131,13 @@ impl Client {
         Ok(response)
     }
 
+    /// All that the server sends until it closes the connection.
+    #[track_caller]
+    pub fn read_to_end(mut self) -> String {
+        self.stream.read_to_end(&mut self.unread).expect("the server to close the connection");
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
     /// Drops the connection with a reset, as a client that crashed.
     pub fn abort(self) {
         // Without the option the close is merely polite, and the test weaker, not wrong.

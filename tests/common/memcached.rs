@@ -84,17 +84,17 @@ impl Memcached {
 
     /// Stops it: it still has its port, and the kernel accepts for it, but nothing answers.
     pub fn stop(&self) {
-        self.signal(Signal::STOP);
+        process::stop(self.id());
     }
 
     /// Lets it go on.
     pub fn go_on(&self) {
-        self.signal(Signal::CONT);
+        assert!(process::signal(self.id(), Signal::CONT), "memcached runs");
     }
 
-    fn signal(&self, signal: Signal) {
+    fn id(&self) -> process::Id {
         let child = self.child.as_ref().expect("memcached runs");
-        assert!(process::signal(child.id().try_into().expect("the id of a process"), signal));
+        child.id().try_into().expect("the id of a process")
     }
 
     /// Its own account of itself, e.g. `get_hits` or `total_connections`.

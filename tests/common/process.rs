@@ -14,6 +14,19 @@ pub fn signal(id: Id, signal: Signal) -> bool {
     rustix::process::kill_process(id, signal).is_ok()
 }
 
+/// Stops a process, and returns when each of its threads has stopped.
+#[track_caller]
+pub fn stop(id: Id) {
+    assert!(signal(id, Signal::STOP), "a running process");
+    super::wait_until("every thread to stop", || {
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).expect("a running process");
+        tasks.filter_map(Result::ok).all(|task| {
+            fs::read_to_string(task.path().join("stat"))
+                .is_ok_and(|stat| after_name(&stat).next() == Some("T"))
+        })
+    });
+}
+
 /// True while the process runs (a zombie does not).
 pub fn runs(id: Id) -> bool {
     fs::read_to_string(format!("/proc/{id}/stat"))

@@ -1,6 +1,7 @@
 //! A scripted store, for what a real memcached does not do: it answers wrongly, slowly, in pieces,
 //! too much, or not at all, and it counts who asks.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,22 +13,43 @@ use std::time::Duration;
 use super::port::Port;
 use super::{patience, site};
 
-/// What a script does with a connection after a request.
+/// What a script does: an error, as from a peer that is gone, ends the connection.
 pub type Then = io::Result<()>;
 
-/// One request, in the hands of the script.
-pub struct Exchange<'a> {
-    /// The key asked for.
-    pub key: String,
-    /// The connection, counted from 0.
-    pub connection: usize,
+/// One `get`, which may ask for several keys.
+pub struct Request<'a> {
+    /// The keys asked for, in their order.
+    pub keys: Vec<String>,
     stream: &'a TcpStream,
 }
 
-impl Exchange<'_> {
+impl Request<'_> {
     /// Sends these bytes.
     pub fn send(&self, bytes: impl AsRef<[u8]>) -> Then {
         (&mut &*self.stream).write_all(bytes.as_ref())
+    }
+
+    /// Closes the connection.
+    pub fn close(&self) -> Then {
+        self.stream.shutdown(Shutdown::Both)
+    }
+}
+
+/// One key of a `get`, in the hands of a script that looks at each by itself.
+pub struct Exchange<'a> {
+    /// The key asked for.
+    pub key: String,
+    request: &'a Request<'a>,
+    /// What the values and misses of the request come to, until its last key.
+    reply: &'a RefCell<Option<Vec<u8>>>,
+    closes: &'a Cell<bool>,
+}
+
+impl Exchange<'_> {
+    /// Sends these bytes, and before them the values that precede them.
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Then {
+        self.request.send(self.reply.take().unwrap_or_default())?;
+        self.request.send(bytes)
     }
 
     /// Sends each byte in a packet of its own.
@@ -41,12 +63,15 @@ impl Exchange<'_> {
 
     /// Answers as memcached does when it has a value.
     pub fn value(&self, value: impl AsRef<[u8]>) -> Then {
-        self.send(value_reply(&self.key, value.as_ref()))
+        let mut reply = self.reply.borrow_mut();
+        reply.get_or_insert_default().extend(value_of(&self.key, value.as_ref()));
+        Ok(())
     }
 
     /// Answers as memcached does when it has none.
     pub fn miss(&self) -> Then {
-        self.send("END\r\n")
+        self.reply.borrow_mut().get_or_insert_default();
+        Ok(())
     }
 
     /// Answers with the path of the file whose ID is the key.
@@ -57,18 +82,43 @@ impl Exchange<'_> {
         }
     }
 
-    /// Closes the connection.
+    /// Closes the connection, in the middle of the reply if anything preceded.
     pub fn close(&self) -> Then {
-        self.stream.shutdown(Shutdown::Both)
+        self.send("")?;
+        self.request.close()
+    }
+
+    /// Closes the connection after the reply.
+    pub fn close_afterwards(&self) {
+        self.closes.set(true);
     }
 }
 
-/// The bytes of a good reply.
+/// Lets `script` answer every key of a request by itself, and ends the reply.
+fn answer_each(request: &Request, script: &impl Fn(&Exchange) -> Then) -> Then {
+    let (reply, closes) = (RefCell::new(None), Cell::new(false));
+    for key in &request.keys {
+        script(&Exchange { key: key.clone(), request, reply: &reply, closes: &closes })?;
+    }
+    if let Some(mut reply) = reply.take() {
+        reply.extend_from_slice(b"END\r\n");
+        request.send(reply)?;
+    }
+    if closes.get() {
+        request.close()
+    } else {
+        Ok(())
+    }
+}
+
+/// The bytes of a value in a reply.
+pub fn value_of(key: &str, value: &[u8]) -> Vec<u8> {
+    [format!("VALUE {key} 0 {}\r\n", value.len()).as_bytes(), value, b"\r\n"].concat()
+}
+
+/// The bytes of a good reply to a request for one key.
 pub fn value_reply(key: &str, value: &[u8]) -> Vec<u8> {
-    let mut reply = format!("VALUE {key} 0 {}\r\n", value.len()).into_bytes();
-    reply.extend_from_slice(value);
-    reply.extend_from_slice(b"\r\nEND\r\n");
-    reply
+    [value_of(key, value), b"END\r\n".to_vec()].concat()
 }
 
 struct State {
@@ -87,9 +137,13 @@ pub struct Store {
 }
 
 impl Store {
-    /// Starts a store that hands every request to `script`. An error from the script, as from a
-    /// peer that is gone, ends the connection.
+    /// Starts a store that hands every key asked for to `script`.
     pub fn start(script: impl Fn(&Exchange) -> Then + Send + Sync + 'static) -> Self {
+        Self::start_with_requests(move |request| answer_each(request, &script))
+    }
+
+    /// Starts a store that hands every request to `script`.
+    pub fn start_with_requests(script: impl Fn(&Request) -> Then + Send + Sync + 'static) -> Self {
         let port = Port::reserve();
         let listener = port.listen(512);
         let state = Arc::new(State {
@@ -121,12 +175,12 @@ impl Store {
         self.state.closed.load(Ordering::SeqCst)
     }
 
-    /// How many requests it has seen.
+    /// How many keys it has been asked for.
     pub fn requests(&self) -> usize {
         self.state.requests.lock().expect("no panic").values().sum()
     }
 
-    /// How many requests for `key` it has seen.
+    /// How often it has been asked for `key`.
     pub fn requests_for(&self, key: &str) -> usize {
         self.state.requests.lock().expect("no panic").get(key).copied().unwrap_or(0)
     }
@@ -164,7 +218,7 @@ impl Drop for Store {
 
 fn accept<S>(listener: &TcpListener, state: &Arc<State>, script: &Arc<S>)
 where
-    S: Fn(&Exchange) -> Then + Send + Sync + 'static,
+    S: Fn(&Request) -> Then + Send + Sync + 'static,
 {
     while let Ok((stream, _)) = listener.accept() {
         if state.ending.load(Ordering::SeqCst) {
@@ -172,12 +226,12 @@ where
         }
         let stream = Arc::new(stream);
         stream.set_nodelay(true).expect("TCP_NODELAY");
-        let connection = state.connections.fetch_add(1, Ordering::SeqCst);
+        state.connections.fetch_add(1, Ordering::SeqCst);
         state.streams.lock().expect("no panic").push(Arc::clone(&stream));
         let (state, script) = (Arc::clone(state), Arc::clone(script));
         thread::spawn(move || {
             // An error is the end of the connection, which is counted below.
-            let _ = converse(&stream, connection, &state, &*script);
+            let _ = converse(&stream, &state, &*script);
             let _ = stream.shutdown(Shutdown::Both);
             state.streams.lock().expect("no panic").retain(|other| !Arc::ptr_eq(other, &stream));
             state.closed.fetch_add(1, Ordering::SeqCst);
@@ -185,19 +239,21 @@ where
     }
 }
 
-fn converse<S>(stream: &TcpStream, connection: usize, state: &State, script: &S) -> io::Result<()>
+fn converse<S>(stream: &TcpStream, state: &State, script: &S) -> io::Result<()>
 where
-    S: Fn(&Exchange) -> Then,
+    S: Fn(&Request) -> Then,
 {
     let mut lines = BufReader::new(stream);
     let mut bytes = Vec::new();
     while lines.read_until(b'\n', &mut bytes)? > 0 {
         let line = String::from_utf8_lossy(&bytes);
-        let key = line.strip_suffix("\r\n").and_then(|line| line.strip_prefix("get "));
-        let key =
-            key.unwrap_or_else(|| panic!("no request of the text protocol: {line:?}")).to_owned();
-        *state.requests.lock().expect("no panic").entry(key.clone()).or_default() += 1;
-        script(&Exchange { key, connection, stream })?;
+        let keys = line.strip_suffix("\r\n").and_then(|line| line.strip_prefix("get "));
+        let keys = keys.unwrap_or_else(|| panic!("no request of the text protocol: {line:?}"));
+        let keys: Vec<String> = keys.split(' ').map(str::to_owned).collect();
+        let mut requests = state.requests.lock().expect("no panic");
+        keys.iter().for_each(|key| *requests.entry(key.clone()).or_default() += 1);
+        drop(requests);
+        script(&Request { keys, stream })?;
         bytes.clear();
     }
     Ok(())
