@@ -366,6 +366,7 @@ fn classic_proxy(server: String) -> String {
 
 fn proxy(mut client: TcpStream, server: &str) -> std::io::Result<()> {
     let mut server = TcpStream::connect(server)?;
+    server.set_nodelay(true)?;
     let (mut answers, mut back) = (server.try_clone()?, client.try_clone()?);
     thread::spawn(move || std::io::copy(&mut answers, &mut back));
     let mut request = [0; 4096];
