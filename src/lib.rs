@@ -7,9 +7,9 @@ pub mod core;
 pub mod shm;
 
 #[cfg(feature = "nginx")]
-pub mod nginx;
+mod nginx;
 #[cfg(feature = "nginx")]
-pub mod sendfile;
+mod sendfile;
 
 /// What nginx looks for in a shared object. Its own build generates the same, by `config`.
 #[cfg(feature = "export-modules")]

@@ -361,6 +361,10 @@ fn packed(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 #[path = "cache_tests.rs"]
 mod tests;
+
+#[cfg(all(test, shuttle))]
+#[path = "cache_model.rs"]
+mod model;

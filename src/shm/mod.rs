@@ -5,9 +5,15 @@
 //! a reload maps nothing anew but another program may read the same memory.
 
 pub mod cache;
+#[cfg(not(shuttle))]
 mod map;
 
+#[cfg(not(shuttle))]
 pub use map::words;
 
 /// The unit of shared memory.
+#[cfg(not(shuttle))]
 pub type Word = std::sync::atomic::AtomicU64;
+/// The unit of shared memory, whose every access is a choice of the model checker.
+#[cfg(shuttle)]
+pub type Word = shuttle::sync::atomic::AtomicU64;

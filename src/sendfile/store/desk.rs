@@ -136,6 +136,9 @@ impl Desk {
 
     /// What a flight ends with that no server is left for.
     pub fn outcome_without_server(&mut self, flight: FlightId) -> Outcome {
+        if self.flights.first_waiter(flight).is_none() {
+            return Outcome::Error;
+        }
         let last = self.flights.attempt(flight).and_then(|attempt| attempt.last);
         last.map_or(Outcome::Error, Failure::outcome)
     }
@@ -268,7 +271,7 @@ impl Desk {
     }
 
     /// Where to say something of a flight: the log of who has waited longest.
-    fn log(&self, flight: FlightId) -> Log {
+    pub fn log(&self, flight: FlightId) -> Log {
         self.flights.first_waiter(flight).map_or_else(Log::cycle, |(_, r)| r.log())
     }
 

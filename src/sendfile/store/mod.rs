@@ -22,6 +22,7 @@ use crate::core::flight::{FlightId, WaiterId};
 use crate::core::policy::Outcome;
 use crate::core::{path, NoMemory};
 use crate::nginx::event::{Event, Handler};
+use crate::nginx::log::Shown;
 use crate::nginx::now;
 use crate::nginx::request::Request;
 use crate::nginx::socket::Events;
@@ -175,11 +176,16 @@ impl Store {
                 let outcome = self.desk.outcome_without_server(flight);
                 return self.desk.land(flight, outcome, None);
             };
-            let is_sent = match self.network.server(&chosen) {
-                Some(server) => self.send(flight, server),
-                None => false,
-            };
-            if is_sent || !self.desk.may_retry(flight, Failure::Error) {
+            match self.network.server(&chosen) {
+                Some(server) if self.send(flight, server) => return,
+                Some(server) => {
+                    let name = Shown(self.network.name(server));
+                    let message = format_args!("no connection to memcached, upstream: {name}");
+                    self.desk.log(flight).write(NGX_LOG_ERR, message);
+                }
+                None => {}
+            }
+            if !self.desk.may_retry(flight, Failure::Error) {
                 return;
             }
         }
