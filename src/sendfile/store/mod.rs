@@ -245,10 +245,11 @@ impl Store {
             let innocent = remains.forgiven && !(place == 0 && loss == Loss::Protocol);
             if self.desk.flights.first_waiter(flight).is_none() {
                 self.desk.land(flight, Outcome::Error, None);
-            } else if !(innocent
-                && self.desk.second_chance(flight)
-                && self.send(flight, remains.server))
-            {
+                continue;
+            }
+            // Silence has used up the time of one; the others wait until theirs is up.
+            let again = innocent && (loss == Loss::Hung || self.desk.second_chance(flight));
+            if !(again && self.send(flight, remains.server)) {
                 self.retry(flight, loss.failure());
             }
         }
