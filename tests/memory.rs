@@ -36,7 +36,8 @@ fn ask_batch(port: u16, numbers: &mut Numbers) {
     let ids: Vec<u64> = (0..BATCH).map(|_| numbers.below(IDS + IDS / 10)).collect();
     let mut all = String::new();
     for id in &ids {
-        all += &format!("HEAD /file/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let location = if numbers.below(2) == 0 { "file" } else { "cached" };
+        all += &format!("HEAD /{location}/{id} HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
     all += "HEAD /end HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut client = Client::connect(port);
@@ -54,22 +55,22 @@ fn a_worker_does_not_grow() {
         return;
     }
     let memcached = Memcached::with_paths(0..IDS);
-    for cache in ["off", "lookups valid=1s"] {
-        let nginx = Setup::new()
-            .http("http_sendfile_cache_zone lookups:64k; access_log off;\n")
-            .store(&memcached.address())
-            .files(0..IDS)
-            .location("/end", "return 404;")
-            .lookups(&format!("http_sendfile_fallback off; http_sendfile_cache {cache};"))
-            .start();
-        let worker = nginx.worker();
-        ask(&nginx, 100_000);
-        let before = (process::resident_kib(worker), process::descriptors(worker));
-        ask(&nginx, dose(100_000, 1_000_000));
-        let after = (process::resident_kib(worker), process::descriptors(worker));
-        assert!(after.0 <= before.0 + 1024, "from {} to {} KiB, cache {cache}", before.0, after.0);
-        assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);
-        assert_eq!(nginx.get("/file/7").body, site::content_of(7));
-        assert_eq!(nginx.worker(), worker);
-    }
+    let nginx = Setup::new()
+        .http("http_sendfile_cache_zone lookups:64k; access_log off;\n")
+        .store(&memcached.address())
+        .files(0..IDS)
+        .server("http_sendfile_fallback off;\n")
+        .lookups("")
+        .location("/cached/", "http_sendfile on; http_sendfile_cache lookups valid=1s;")
+        .location("/end", "return 404;")
+        .start();
+    let worker = nginx.worker();
+    ask(&nginx, 100_000);
+    let before = (process::resident_kib(worker), process::descriptors(worker));
+    ask(&nginx, dose(100_000, 1_000_000));
+    let after = (process::resident_kib(worker), process::descriptors(worker));
+    assert!(after.0 <= before.0 + 1024, "from {} to {} KiB", before.0, after.0);
+    assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);
+    assert_eq!(nginx.get("/file/7").body, site::content_of(7));
+    assert_eq!(nginx.worker(), worker);
 }

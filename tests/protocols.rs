@@ -4,7 +4,7 @@
 mod common;
 
 use common::client::Client;
-use common::curl::{curl, write_certificate};
+use common::curl::{curl, try_curl, write_certificate};
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::port::Port;
@@ -82,6 +82,28 @@ fn http_2_without_tls_is_served() {
     let format = "%{http_version} %{http_code}";
     let seen = curl(&["--http2-prior-knowledge", "-w", format, &uri]);
     assert_eq!(seen, [site::content_of(7), b"2 200".to_vec()].concat());
+}
+
+#[test]
+fn streams_whose_client_leaves_leave_nothing_behind() {
+    let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
+    let (parameters, directive) = http2();
+    let setup = second_server(Setup::new(), &port, parameters, directive);
+    let setup = setup.http("http_sendfile_timeout 20s;\n").store(&memcached.address());
+    let nginx = setup.files(0..40).start();
+    memcached.stop();
+    for id in 0..5 {
+        let uri = format!("http://{}/file/{id}", port.address());
+        assert!(!try_curl(&["--http2-prior-knowledge", "--max-time", "0.2", &uri])
+            .status
+            .success());
+    }
+    wait_until("the aborts in the log", || {
+        nginx.access_log().iter().filter(|line| line["status"] == "499").count() == 5
+    });
+    memcached.go_on();
+    let uri = format!("http://{}/file/7", port.address());
+    assert_eq!(curl(&["--http2-prior-knowledge", &uri]), site::content_of(7));
 }
 
 #[test]

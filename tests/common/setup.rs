@@ -56,7 +56,8 @@ pub struct Setup {
     port: Port,
     pub(super) workers: usize,
     pub(super) daemon: bool,
-    module: bool,
+    nginx: PathBuf,
+    module: Option<String>,
     main: String,
     events: String,
     http: String,
@@ -76,7 +77,8 @@ impl Setup {
             port: Port::reserve(),
             workers: 1,
             daemon: false,
-            module: true,
+            nginx: binary(),
+            module: Some(variable("NGX_SMART_MODULE")),
             main: String::new(),
             events: String::new(),
             http: String::new(),
@@ -87,7 +89,12 @@ impl Setup {
 
     /// nginx alone, without the module.
     pub fn without_module() -> Self {
-        Self { module: false, ..Self::new() }
+        Self { module: None, ..Self::new() }
+    }
+
+    /// Another nginx than the one under test, and its module: empty if it is linked in.
+    pub fn built(self, nginx: &str, module: &str) -> Self {
+        Self { nginx: nginx.into(), module: Some(module.to_owned()), ..self }
     }
 
     /// The number of worker processes.
@@ -177,11 +184,12 @@ impl Setup {
 
     fn write_configuration(&self) {
         let prefix = self.prefix.path().display();
-        let module = if self.module { variable("NGX_SMART_MODULE") } else { String::new() };
-        let load =
-            if module.is_empty() { String::new() } else { format!("load_module {module};\n") };
+        let load = match self.module.as_deref() {
+            None | Some("") => String::new(),
+            Some(module) => format!("load_module {module};\n"),
+        };
         let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-        let (log, headers) = if self.module {
+        let (log, headers) = if self.module.is_some() {
             (format!("log_format lookups '{ACCESS_LOG}';"), VARIABLE_HEADERS)
         } else {
             ("log_format lookups 'request=$request\\tstatus=$status';".to_owned(), "")
@@ -225,7 +233,7 @@ http {{
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(&self.nginx);
         command.arg("-p").arg(self.prefix.path()).arg("-c").arg(self.configuration());
         command.arg("-e").arg(self.prefix.path().join("error.log"));
         command.current_dir(self.prefix.path()).stdin(Stdio::null());
