@@ -49,9 +49,9 @@ fn paint<'a>(
     root.fill(&WHITE)?;
     let text = |size: u32, colour: RGBColor| (FONT, size).into_font().color(&colour);
     let title = "nginx's CPU for a file that is asked for by ID";
-    root.draw(&Text::new(title, (24, 18), text(22, INK)))?;
+    root.draw(&Text::new(title, (24, 18), text(26, INK)))?;
     let subtitle = "1 = the static file itself asked for by name; less is better";
-    root.draw(&Text::new(subtitle, (24, 48), text(15, FAINT)))?;
+    root.draw(&Text::new(subtitle, (24, 48), text(18, FAINT)))?;
 
     let last = connections.len().saturating_sub(1) as f64;
     let mut chart = ChartBuilder::on(root)
@@ -74,9 +74,9 @@ fn paint<'a>(
             at.map(usize::to_string).unwrap_or_default()
         })
         .y_label_formatter(&|y| format!("{y:.2}"))
-        .label_style(text(14, FAINT))
+        .label_style(text(17, FAINT))
         .x_desc("connections")
-        .axis_desc_style(text(14, FAINT).transform(FontTransform::None))
+        .axis_desc_style(text(17, FAINT).transform(FontTransform::None))
         .draw()?;
 
     let base = [(0.0, 1.0), (last, 1.0)];
@@ -101,7 +101,7 @@ fn paint<'a>(
     labels.sort_by_key(|label| label.1);
     spread(&mut labels);
     for (x, y, label, colour) in labels {
-        let style = text(14, colour).pos(Pos::new(HPos::Left, VPos::Center));
+        let style = text(17, colour).pos(Pos::new(HPos::Left, VPos::Center));
         root.draw(&Text::new(label, (x + 12, y), style))?;
     }
     root.present()

@@ -39,7 +39,7 @@ impl Nginx {
         let text = configuration.text(site, &port, "");
         let file = site.write(&format!("{}.conf", configuration.name), text)?;
         let mut command = pinned(SERVER_CORE, binary()?);
-        command.arg("-p").arg(site.directory()).arg("-c").arg(file);
+        command.arg("-p").arg(site.directory()).arg("-c").arg(file).args(["-e", "stderr"]);
         let mut process = Process::start(&mut command)?;
         let master = process.id();
         process
@@ -59,7 +59,7 @@ impl Nginx {
         let mut command = pinned(SERVER_CORE, "valgrind");
         command.args(["--tool=callgrind", "-q", "--separate-threads=no"]);
         command.arg(format!("--callgrind-out-file={profile}")).arg(binary()?);
-        command.arg("-p").arg(site.directory()).arg("-c").arg(file);
+        command.arg("-p").arg(site.directory()).arg("-c").arg(file).args(["-e", "stderr"]);
         let mut process = Process::start(&mut command)?;
         process
             .wait_until("nginx", || Client::try_connect(port.number()).is_ok())
