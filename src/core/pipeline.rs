@@ -18,7 +18,7 @@ use super::NoMemory;
 const BATCH_KEYS: usize = 64;
 
 /// The most bytes of one `get`; some servers and proxies refuse longer lines.
-const BATCH_BYTES: usize = 8 * 1024;
+const BATCH_BYTES: u64 = 8 * 1024;
 
 /// The most bytes of a question: `get`, a space, the key, a line end.
 const QUESTION_BYTES: usize = key::MAX_LEN + 6;
@@ -58,7 +58,7 @@ pub enum Broken {
     Protocol(ProtocolError),
     /// A value is for a key that was not asked for, or twice for the same question.
     WrongKey,
-    /// Bytes came that nobody had asked for.
+    /// Bytes came that nobody had asked for, or not yet.
     Unsolicited,
     /// A value too long even to be skipped.
     Endless,
@@ -97,8 +97,8 @@ struct Batch {
     length: usize,
     /// Its keys are distinct: flights of one class never ask for the same key.
     class: usize,
-    /// Where it begins in the output, until it has left.
-    start: usize,
+    /// Where it lies among all bytes ever to be written here.
+    place: Range<u64>,
 }
 
 /// Questions asked and not yet answered, and the bytes on their way.
@@ -111,7 +111,10 @@ pub struct Pipeline {
     /// The values of the front batch so far.
     values: Vec<u8>,
     output: Vec<u8>,
+    /// How much of the output has left.
     sent: usize,
+    /// How many bytes have left, ever.
+    gone: u64,
     input: Vec<u8>,
     skip: u64,
     heard_at: u64,
@@ -131,18 +134,21 @@ impl Pipeline {
     /// Asks for `key` on behalf of `flight`. The bytes wait in [`Self::unsent`].
     pub fn ask(&mut self, flight: FlightId, class: usize, key: &[u8], now: u64) {
         self.questions.push_back(Question { flight, asked_at: now, found: None });
-        let room = self.output.len().saturating_add(key.len());
+        let start = self.gone.saturating_add(self.unsent().len() as u64);
         if let Some(batch) = self.batches.back_mut() {
-            let is_unsent = (self.sent..self.output.len()).contains(&batch.start);
+            let end = batch.place.end.saturating_add(key.len() as u64).saturating_add(1);
+            let is_unsent = batch.place.start >= self.gone;
             let has_room =
-                batch.length < BATCH_KEYS && room.saturating_sub(batch.start) < BATCH_BYTES;
+                batch.length < BATCH_KEYS && end.saturating_sub(batch.place.start) <= BATCH_BYTES;
             if is_unsent && has_room && batch.class == class {
                 batch.length = batch.length.saturating_add(1);
+                batch.place.end = end;
                 return extend_get(key, &mut self.output);
             }
         }
-        self.batches.push_back(Batch { length: 1, class, start: self.output.len() });
         encode_get(key, &mut self.output);
+        let end = self.gone.saturating_add(self.unsent().len() as u64);
+        self.batches.push_back(Batch { length: 1, class, place: start..end });
     }
 
     /// How many questions have no answer yet.
@@ -158,13 +164,10 @@ impl Pipeline {
     /// Takes note that the first `length` bytes of [`Self::unsent`] have been written.
     pub fn wrote(&mut self, length: usize) {
         self.sent = self.sent.saturating_add(length);
+        self.gone = self.gone.saturating_add(length as u64);
         if self.sent >= self.output.len() {
             self.output.clear();
             self.sent = 0;
-            // Nothing can be added to what has left.
-            if let Some(batch) = self.batches.back_mut() {
-                batch.start = usize::MAX;
-            }
         }
     }
 
@@ -215,7 +218,7 @@ impl Pipeline {
             if self.skip > 0 || input.is_empty() {
                 return Ok(());
             }
-            if self.batches.is_empty() {
+            if self.batches.front().is_none_or(|batch| batch.place.end > self.gone) {
                 return Err(Broken::Unsolicited);
             }
             let consumed = match parse_get_reply(input) {

@@ -78,7 +78,7 @@ fn a_get_has_bounds() {
     for flight in &crowd.flights {
         pipeline.ask(*flight, 0, &[b'k'; 250], 0);
     }
-    assert!(sent(&mut pipeline).lines().all(|line| line.len() <= BATCH_BYTES + 250));
+    assert!(sent(&mut pipeline).lines().all(|line| line.len() as u64 <= BATCH_BYTES));
 }
 
 #[test]
@@ -125,6 +125,7 @@ fn nothing_counts_before_the_end_of_the_answer() {
     let mut crowd = Crowd::new(1);
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..1);
+    sent(&mut pipeline);
     assert_eq!(pipeline.hear(b"VALUE k0 0 1\r\nx\r\nEN", 1, &mut crowd), Ok(()));
     assert!(crowd.answers.is_empty());
     assert!(pipeline.hear(b"X", 1, &mut crowd).is_err());
@@ -139,6 +140,7 @@ fn bytes_that_nobody_asked_for_end_it() {
     assert_eq!(pipeline.hear(b"END\r\n", 1, &mut crowd), Err(Broken::Unsolicited));
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..1);
+    sent(&mut pipeline);
     assert_eq!(pipeline.hear(b"END\r\nEND\r\n", 1, &mut crowd), Err(Broken::Unsolicited));
     assert_eq!(crowd.answers.len(), 1);
 }
@@ -150,6 +152,7 @@ fn an_error_of_the_server_answers_what_is_open_and_no_more() {
     crowd.ask(&mut pipeline, 0..2);
     sent(&mut pipeline);
     crowd.ask(&mut pipeline, 2..3);
+    sent(&mut pipeline);
     let reply = b"VALUE k0 0 1\r\nx\r\nSERVER_ERROR busy\r\nEND\r\n";
     assert_eq!(pipeline.hear(reply, 1, &mut crowd), Ok(()));
     let expected = [(0, "value x".into()), (1, "error busy".into()), (2, "miss".into())];
@@ -161,6 +164,7 @@ fn a_large_value_is_passed_over_in_pieces_and_its_neighbour_is_answered() {
     let mut crowd = Crowd::new(2);
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..2);
+    sent(&mut pipeline);
     assert_eq!(pipeline.hear(b"VALUE k0 0 100000\r\n", 1, &mut crowd), Ok(()));
     for _ in 0..100 {
         assert_eq!(pipeline.hear(&[b'x'; 1000], 1, &mut crowd), Ok(()));
@@ -176,6 +180,7 @@ fn an_endless_value_ends_the_conversation() {
     let mut crowd = Crowd::new(2);
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..2);
+    sent(&mut pipeline);
     let result = pipeline.hear(b"VALUE k0 0 20000000\r\n", 1, &mut crowd);
     assert_eq!((result, crowd.answers.len()), (Err(Broken::Endless), 0));
     assert_eq!(pipeline.abandon().collect::<Vec<_>>(), crowd.flights);
@@ -187,8 +192,23 @@ fn silence_is_told_from_slowness() {
     let mut pipeline = Pipeline::default();
     crowd.ask(&mut pipeline, 0..1);
     pipeline.ask(crowd.flights[1], 0, b"k1", 5);
+    sent(&mut pipeline);
     assert!(pipeline.silent_since(crowd.flights[0]));
     pipeline.hear(b"VAL", 3, &mut crowd).unwrap();
     assert!(!pipeline.silent_since(crowd.flights[0]));
     assert!(pipeline.silent_since(crowd.flights[1]));
+}
+
+#[test]
+fn what_has_not_left_has_no_answer() {
+    let mut crowd = Crowd::new(3);
+    let mut pipeline = Pipeline::default();
+    crowd.ask(&mut pipeline, 0..1);
+    sent(&mut pipeline);
+    crowd.ask(&mut pipeline, 1..3);
+    pipeline.wrote("get k1 k2\r".len());
+    let said = b"VALUE k0 0 1\r\na\r\nEND\r\nVALUE k1 0 1\r\nb\r\nEND\r\n";
+    assert_eq!(pipeline.hear(said, 0, &mut crowd), Err(Broken::Unsolicited));
+    assert_eq!(crowd.answers, [(0, "value a".into())]);
+    assert_eq!(pipeline.pending(), 2);
 }

@@ -13,11 +13,7 @@ fuzz_target!(|value: &[u8]| {
     assert_eq!(path_of(value, Encoding::Raw), raw);
     assert_eq!(
         path_of(value, Encoding::Auto),
-        if value.starts_with(b"\x04\x08") {
-            read
-        } else {
-            raw
-        }
+        if value.starts_with(b"\x04\x08") { read } else { raw }
     );
     assert_eq!(path_of(&marshal_string(value), Encoding::Marshal), raw);
 
@@ -52,9 +48,9 @@ fn assert_stands_where_a_string_has_it(value: &[u8], path: &[u8]) {
     let length = match length {
         [0] => 0,
         [byte @ 5..=0x7f] => usize::from(*byte) - 5,
-        [size, digits @ ..] if usize::from(*size) == digits.len() => digits
-            .iter()
-            .rfold(0, |length, &digit| length * 256 + usize::from(digit)),
+        [size, digits @ ..] if usize::from(*size) == digits.len() => {
+            digits.iter().rfold(0, |length, &digit| length * 256 + usize::from(digit))
+        }
         _ => panic!("{}", length.escape_ascii()),
     };
     assert_eq!(length, path.len());

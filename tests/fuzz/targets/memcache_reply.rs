@@ -35,11 +35,7 @@ fuzz_target!(|input: &[u8]| {
 /// Every prefix shorter than `end` has asked for more; of a long one some are tried.
 fn assert_partial_before(input: &[u8], end: usize) {
     for shorter in (0..end).step_by(1 + end / 64).chain(end.checked_sub(1)) {
-        assert_eq!(
-            parse_get_reply(&input[..shorter]),
-            Parsed::Partial,
-            "cut at {shorter}"
-        );
+        assert_eq!(parse_get_reply(&input[..shorter]), Parsed::Partial, "cut at {shorter}");
     }
 }
 
@@ -59,17 +55,13 @@ fn read_slowly(input: &[u8]) -> Option<(Reply<'_>, usize)> {
             key::check(key).ok()?;
             number_of_digits(flags, 10)?;
             let length = number_of_digits(length, 20)?;
-            let length = u64::try_from(length)
-                .ok()
-                .filter(|length| *length <= 1 << 30)?;
+            let length = u64::try_from(length).ok().filter(|length| *length <= 1 << 30)?;
             if length > value::MAX_STORED as u64 {
                 return Some((Reply::TooLarge { key, length }, line_end + 2));
             }
             let data = body.get(..length as usize)?;
             let end = line_end + 2 + data.len() + 2;
-            body[data.len()..]
-                .starts_with(b"\r\n")
-                .then_some((Reply::Value { key, data }, end))
+            body[data.len()..].starts_with(b"\r\n").then_some((Reply::Value { key, data }, end))
         }
         _ => None,
     }
@@ -77,9 +69,5 @@ fn read_slowly(input: &[u8]) -> Option<(Reply<'_>, usize)> {
 
 fn number_of_digits(word: &[u8], most: usize) -> Option<u128> {
     let digits = word.len() <= most && word.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(word)
-        .ok()
-        .filter(|_| digits)?
-        .parse()
-        .ok()
+    std::str::from_utf8(word).ok().filter(|_| digits)?.parse().ok()
 }

@@ -25,13 +25,9 @@ fuzz_target!(|path: &[u8]| {
 /// Whether the path consists of names alone, and is written in the one way in which these can be.
 fn is_plain(bytes: &[u8]) -> bool {
     let path = Path::new(OsStr::from_bytes(bytes));
-    let names: PathBuf = path
-        .components()
-        .filter(|part| matches!(part, Component::Normal(_)))
-        .collect();
+    let names: PathBuf =
+        path.components().filter(|part| matches!(part, Component::Normal(_))).collect();
     names.as_os_str() == path.as_os_str()
         && (1..=4096).contains(&bytes.len())
-        && !bytes
-            .iter()
-            .any(|byte| byte.is_ascii_control() || *byte == b'\\')
+        && !bytes.iter().any(|byte| byte.is_ascii_control() || *byte == b'\\')
 }
