@@ -62,6 +62,7 @@ pub struct Setup {
     events: String,
     http: String,
     pub(super) server: String,
+    whole: Option<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -83,6 +84,7 @@ impl Setup {
             events: String::new(),
             http: String::new(),
             server: String::new(),
+            whole: None,
             environment: Vec::new(),
         }
     }
@@ -154,6 +156,12 @@ impl Setup {
         self
     }
 
+    /// The whole text of the configuration, in place of one made of all the parts.
+    pub fn whole(mut self, text: String) -> Self {
+        self.whole = Some(text);
+        self
+    }
+
     /// Writes the files of `ids`.
     pub fn files(self, ids: Range<u64>) -> Self {
         site::write_files(&self.prefix.path().join("files"), ids);
@@ -183,6 +191,11 @@ impl Setup {
     }
 
     fn write_configuration(&self) {
+        let text = self.whole.clone().unwrap_or_else(|| self.parts());
+        fs::write(self.configuration(), text).expect("nginx.conf");
+    }
+
+    fn parts(&self) -> String {
         let prefix = self.prefix.path().display();
         let load = match self.module.as_deref() {
             None | Some("") => String::new(),
@@ -200,7 +213,7 @@ impl Setup {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path {prefix}/temp/{kind};\n"))
             .concat();
-        let text = format!(
+        format!(
             "{load}{user}daemon {daemon};
 worker_processes {workers};
 pid {prefix}/nginx.pid;
@@ -223,8 +236,7 @@ http {{
     }}
 }}
 "
-        );
-        fs::write(self.configuration(), text).expect("nginx.conf");
+        )
     }
 
     /// The path of the configuration.
