@@ -42,12 +42,23 @@ pub fn patience() -> Duration {
 
 /// Waits until `condition` holds; panics, naming `what`, when patience ends before.
 #[track_caller]
-pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, condition: impl FnMut() -> bool) {
+    assert!(holds_within(patience(), condition), "waited {:?} in vain: {what}", patience());
+}
+
+/// Whether `condition` comes to hold in time. It is tried often at first, then less often: some
+/// conditions cost a look at every process.
+pub fn holds_within(time: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
+    let mut pause = Duration::from_micros(500);
     while !condition() {
-        assert!(started.elapsed() < patience(), "waited {:?} in vain: {what}", patience());
-        std::thread::sleep(Duration::from_millis(2));
+        if started.elapsed() > time {
+            return false;
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
     }
+    true
 }
 
 /// A small generator of numbers that are the same in every run (xorshift).

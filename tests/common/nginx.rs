@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Mutex;
 use std::thread::panicking;
-use std::time::{Duration, Instant};
 
 use super::client::{Client, Response};
 use super::process::{self, Id, Signal};
 use super::setup::Setup;
-use super::{patience, wait_until};
+use super::{holds_within, patience, wait_until};
 
 /// A running nginx.
 pub struct Nginx {
@@ -27,15 +26,13 @@ impl Nginx {
             assert!(child.wait().expect("nginx").success(), "nginx did not start");
         }
         let mut nginx = Self { child, setup, allowed: Mutex::default() };
-        let started = Instant::now();
-        while Client::try_connect(nginx.port()).is_err()
-            || nginx.workers().len() < nginx.setup.workers
-        {
+        let accepts = holds_within(patience(), || {
             let ended = !nginx.setup.daemon && nginx.child.try_wait().expect("nginx").is_some();
             assert!(!ended, "nginx did not start: {}", nginx.logs());
-            assert!(started.elapsed() < patience(), "nginx does not accept: {}", nginx.logs());
-            std::thread::sleep(Duration::from_millis(2));
-        }
+            Client::try_connect(nginx.port()).is_ok()
+                && nginx.workers().len() >= nginx.setup.workers
+        });
+        assert!(accepts, "nginx does not accept: {}", nginx.logs());
         nginx
     }
 
@@ -182,13 +179,12 @@ impl Nginx {
     /// Ends nginx gracefully and says what was wrong, if anything.
     fn finish(&mut self) -> Result<(), String> {
         process::signal(self.master(), Signal::QUIT);
-        let started = Instant::now();
-        let mut left = process::living_in(self.prefix());
-        while !left.is_empty() && started.elapsed() < patience() / 4 {
-            std::thread::sleep(Duration::from_millis(2));
+        let mut left = Vec::new();
+        holds_within(patience() / 4, || {
             let _ = self.child.try_wait();
             left = process::living_in(self.prefix());
-        }
+            left.is_empty()
+        });
         for &id in &left {
             process::signal(id, Signal::KILL);
         }
