@@ -1,5 +1,5 @@
 # Where the source of an nginx comes from: the crate nginx-src, the source package of a Debian
-# suite, or the package nginx-dev. Each function prints the directory of a pristine tree.
+# suite, the package nginx-dev, or its owner. Each function prints the directory of a tree.
 # shellcheck shell=bash
 
 nginx_trees=$target/nginx
@@ -33,6 +33,17 @@ distro_source() {
     /usr/sbin/nginx -v 2>&1 | grep -qF "nginx/$(nginx_version "$source")" ||
         fail "/usr/sbin/nginx and $source (nginx-dev) are of different versions: upgrade both packages"
     printf '%s\n' "$source"
+}
+
+# A tree that its owner configured.
+configured_source() {
+    local source=$1
+    is_nginx_source "$source" ||
+        fail "$source is no nginx source tree (no src/core/nginx.h): unpack the source of the version that you run, and give its directory"
+    if [ ! -f "$source/objs/ngx_auto_config.h" ] || [ ! -f "$source/objs/Makefile" ]; then
+        fail "$source is not configured: run './configure --with-compat' in it, with the other arguments that 'nginx -V' prints; make is not needed"
+    fi
+    realpath -- "$source"
 }
 
 # The address of the Debian mirror that this machine uses.
