@@ -1,5 +1,5 @@
-//! The configurations of `nginx-conf/` do what they say: each is loaded as it stands, but for its
-//! ports, and serves.
+//! The configurations of `nginx-conf/` and README do what they say: each is loaded as it stands, but
+//! for its ports, and serves. The reference in README names all that there is.
 #![cfg(feature = "tools")]
 
 mod common;
@@ -29,6 +29,11 @@ fn configuration(name: &str, servers: &[(&str, String)]) -> Setup {
         assert!(text.contains(&format!("{written};")) || text.contains(&format!("{written} ")));
         text = text.replace(written, real);
     }
+    adapted(setup, text)
+}
+
+/// A setup with this text, for the directory that it will have here.
+fn adapted(setup: Setup, mut text: String) -> Setup {
     let setup = load_module(setup, &mut text).file("aa/297887.pdf", b"a document\n");
     // Temporary files go into a directory that may be anybody's, and one worker is waited for.
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
@@ -170,4 +175,57 @@ fn smoke_sendfile_cache() {
     memcached.delete("297887");
     assert_document(&nginx, "/file/297887");
     assert_eq!(nginx.get("/ticket/1").status, 404);
+}
+
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn the_configuration_of_readme_works_in_an_nginx_that_has_the_rest() {
+    let answer = "return 200 'the application: $request_uri';";
+    let application = Setup::without_module().location("/", answer).start();
+    let memcached = Memcached::start();
+    memcached.set("document:297887", "aa/297887.pdf");
+
+    let setup = Setup::new();
+    let (_, block) = README.split_once("```nginx\n").expect("a configuration");
+    let (block, _) = block.split_once("```").expect("its end");
+    let rest = format!(
+        "types {{ application/pdf pdf; }}
+         access_log access.log;
+         upstream application {{ server 127.0.0.1:{}; }}
+         server {{
+             listen 127.0.0.1:{};",
+        application.port(),
+        setup.port()
+    );
+    let text = block
+        .replace("127.0.0.1:11211", &memcached.address())
+        .replace("/srv/documents/", "files/")
+        .replace("server {\n", &rest)
+        .replace("http {\n", "pid nginx.pid;\nevents {}\nhttp {\n");
+    let nginx = start(adapted(setup, text));
+    assert_document(&nginx, "/documents/297887");
+    assert_document(&nginx, "/documents/297887");
+    assert_eq!(memcached.statistic("get_hits"), 1);
+    assert_eq!(nginx.get("/documents/7").text(), "the application: /documents/7");
+}
+
+#[test]
+fn readme_names_every_directive_and_variable() {
+    let between = |text: &'static str, before: &'static str| {
+        let names = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
+        names.collect::<Vec<_>>()
+    };
+    let directives =
+        between(include_str!("../src/sendfile/directives.rs"), "ngx_string!(\"http_sendfile");
+    assert!(directives.len() >= 11, "{directives:?}");
+    for rest in directives {
+        let heading = format!("\n### http_sendfile{rest}\n");
+        assert!(README.contains(&heading), "{heading}");
+    }
+    let variables = between(include_str!("../src/sendfile/vars.rs"), "NAME: &'static str = \"");
+    assert!(variables.len() >= 5, "{variables:?}");
+    for name in variables {
+        assert!(README.contains(&format!("\n| `${name}` |")), "${name}");
+    }
 }
