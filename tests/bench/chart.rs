@@ -10,7 +10,7 @@ use plotters::style::FontTransform;
 use crate::sendfile::Results;
 use crate::variant::Variant;
 
-const SIZE: (u32, u32) = (960, 520);
+const SIZE: (u32, u32) = (1000, 520);
 const INK: RGBColor = RGBColor(36, 41, 47);
 const FAINT: RGBColor = RGBColor(110, 119, 129);
 const GRID: RGBColor = RGBColor(226, 230, 234);
@@ -56,7 +56,7 @@ fn paint<'a>(
     let last = connections.len().saturating_sub(1) as f64;
     let mut chart = ChartBuilder::on(root)
         .margin_top(84)
-        .margin_right(236)
+        .margin_right(290)
         .margin_left(16)
         .margin_bottom(12)
         .x_label_area_size(52)

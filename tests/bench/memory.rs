@@ -1,6 +1,6 @@
 //! `scripts/bench memory`: what a cache entry takes, and whether a worker grows.
 
-use anyhow::{ensure, Result};
+use anyhow::{ensure, Context, Result};
 
 use crate::common::client::Client;
 use crate::common::process::resident_kib;
@@ -9,7 +9,7 @@ use crate::memcached::Memcached;
 use crate::nginx::Nginx;
 use crate::site::{uri, Site};
 use crate::variant::Variant;
-use crate::wrk::Load;
+use crate::wrk::{again, Load};
 
 /// The zone that is filled until it evicts, and its size in bytes.
 const ZONE: (&str, usize) = ("1m", 1024 * 1024);
@@ -79,7 +79,7 @@ fn growth(site: &Site, variant: Variant) -> Result<()> {
                 seed: done as usize,
                 core: CLIENT_CORE,
             };
-            done += load.run()?.requests;
+            done += again(|| load.run().with_context(|| nginx.error_log()))?.requests;
         }
         Ok(i64::try_from(resident_kib(nginx.worker()))?)
     };

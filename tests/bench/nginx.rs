@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
 
@@ -30,42 +31,41 @@ pub struct Nginx {
     process: Process,
     port: Port,
     worker: Id,
+    log: PathBuf,
 }
 
 impl Nginx {
     /// Starts one on the server's core.
-    pub fn start(site: &Site, configuration: &Configuration) -> Result<Self> {
-        let port = Port::reserve();
-        let text = configuration.text(site, &port, "");
-        let file = site.write(&format!("{}.conf", configuration.name), text)?;
-        let mut command = pinned(SERVER_CORE, binary()?);
-        command.arg("-p").arg(site.directory()).arg("-c").arg(file).args(["-e", "stderr"]);
-        let mut process = Process::start(&mut command)?;
-        let master = process.id();
-        process
-            .wait_until("nginx", || {
-                worker_of(master).is_some() && Client::try_connect(port.number()).is_ok()
-            })
-            .with_context(|| configuration.error_log(site))?;
-        let worker = worker_of(master).context("nginx's worker has ended")?;
-        Ok(Self { process, port, worker })
+    pub fn start(site: &Site, what: &Configuration) -> Result<Self> {
+        let mut nginx = Self::launch(site, what, "", pinned(SERVER_CORE, binary()?))?;
+        let master = nginx.process.id();
+        let worker = || worker_of(master);
+        nginx.process.wait_until("nginx's worker", || worker().is_some())?;
+        nginx.worker = worker().context("nginx's worker has ended")?;
+        Ok(nginx)
     }
 
     /// Starts one without a master, under valgrind's tool callgrind, which writes to `profile`.
     pub fn start_profiled(site: &Site, what: &Configuration, profile: &str) -> Result<Self> {
-        let port = Port::reserve();
-        let text = what.text(site, &port, "master_process off;");
-        let file = site.write(&format!("{}.conf", what.name), text)?;
         let mut command = pinned(SERVER_CORE, "valgrind");
-        command.args(["--tool=callgrind", "-q", "--separate-threads=no"]);
+        command.args(["--tool=callgrind", "-q"]);
         command.arg(format!("--callgrind-out-file={profile}")).arg(binary()?);
+        Self::launch(site, what, "master_process off;", command)
+    }
+
+    fn launch(site: &Site, what: &Configuration, main: &str, mut command: Command) -> Result<Self> {
+        let port = Port::reserve();
+        let file = site.write(&format!("{}.conf", what.name), what.text(site, &port, main))?;
         command.arg("-p").arg(site.directory()).arg("-c").arg(file).args(["-e", "stderr"]);
-        let mut process = Process::start(&mut command)?;
-        process
-            .wait_until("nginx", || Client::try_connect(port.number()).is_ok())
-            .with_context(|| what.error_log(site))?;
+        let process = Process::start(&mut command)?;
         let worker = process.id();
-        Ok(Self { process, port, worker })
+        let log = site.directory().join(format!("{}.log", what.name));
+        let mut nginx = Self { process, port, worker, log };
+        let number = nginx.port();
+        let accepts = || Client::try_connect(number).is_ok();
+        let started = nginx.process.wait_until("nginx", accepts);
+        started.with_context(|| nginx.error_log())?;
+        Ok(nginx)
     }
 
     /// Its port of 127.0.0.1.
@@ -81,6 +81,14 @@ impl Nginx {
     /// The CPU time of its worker, in nanoseconds.
     pub fn cpu_time(&self) -> Result<u64> {
         cpu_time(self.worker)
+    }
+
+    /// The end of its error log.
+    pub fn error_log(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        let last = &lines[lines.len().saturating_sub(5)..];
+        format!("{} lines in nginx's error log, the last:\n{}", lines.len(), last.join("\n"))
     }
 
     /// Ends it.
@@ -125,11 +133,6 @@ http {{
             address = port.address(),
             root = site.directory().display(),
         )
-    }
-
-    fn error_log(&self, site: &Site) -> String {
-        let log = site.directory().join(format!("{}.log", self.name));
-        format!("its error log: {}", fs::read_to_string(log).unwrap_or_default())
     }
 }
 

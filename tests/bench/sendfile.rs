@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::machine::{CLIENT_CORE, SERVER_CORE};
 use crate::memcached::Memcached;
@@ -13,7 +13,7 @@ use crate::numbers::median;
 use crate::site::Site;
 use crate::syscalls;
 use crate::variant::Variant;
-use crate::wrk::Load;
+use crate::wrk::{again, Load};
 use crate::{chart, report};
 
 /// How much is measured.
@@ -97,11 +97,6 @@ impl Results {
         self.samples(who, connections).len()
     }
 
-    /// The largest value of a figure anywhere.
-    pub fn largest(&self, figure: fn(&Sample) -> f64) -> f64 {
-        self.samples.values().flatten().map(figure).fold(0.0, f64::max)
-    }
-
     fn samples(&self, who: Variant, connections: usize) -> &[Sample] {
         self.samples.get(&(who, connections)).map_or(&[], Vec::as_slice)
     }
@@ -129,7 +124,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         eprintln!();
     }
     for variant in Variant::ALL {
-        results.calls.insert(variant, syscalls::count(&bench, variant)?);
+        results.calls.insert(variant, again(|| syscalls::count(&bench, variant))?);
     }
     fs::create_dir_all(&plan.output)?;
     let report = report::markdown(&results, plan);
@@ -169,7 +164,7 @@ impl Bench {
         let core = if connections == 1 { SERVER_CORE } else { CLIENT_CORE };
         self.store.move_to(core)?;
         for variant in variants {
-            let sample = self.measure(variant, connections, round, core)?;
+            let sample = again(|| self.measure(variant, connections, round, core))?;
             to.samples.entry((variant, connections)).or_default().push(sample);
         }
         Ok(())
@@ -184,7 +179,8 @@ impl Bench {
     ) -> Result<Sample> {
         let (nginx, _) = &self.servers[&variant];
         let before = (nginx.cpu_time()?, self.store.cpu_time()?);
-        let figures = self.load(variant, connections, seed, core).run()?;
+        let figures =
+            self.load(variant, connections, seed, core).run().with_context(|| nginx.error_log())?;
         let used = (nginx.cpu_time()? - before.0, self.store.cpu_time()? - before.1);
         let micros = |nanoseconds: u64| nanoseconds as f64 / 1e3;
         Ok(Sample {

@@ -40,6 +40,17 @@ pub struct Figures {
     pub cpu: f64,
 }
 
+/// Measures again, at most twice, where a busy machine has spoilt a run, and says so.
+pub fn again<T>(mut measure: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..2 {
+        match measure() {
+            Ok(measured) => return Ok(measured),
+            Err(error) => eprintln!("\n{error:#}\nmeasured again"),
+        }
+    }
+    measure()
+}
+
 impl Load<'_> {
     /// Runs it to the end. Any error that wrk saw, a status other than 2xx included, is one.
     pub fn run(&self) -> Result<Figures> {
