@@ -1,6 +1,6 @@
 //! The lookup cache: paths and misses that the store has named, for all workers.
 //!
-//! Two independent [`Area`]s, so that a scan of absent IDs, which fills the smaller one with
+//! Two independent areas, so that a scan of absent IDs, which fills the smaller one with
 //! misses, cannot push a path out of the larger. An area is a log and an index, as in
 //! log-structured caches (Segcache, NSDI 2021): entries are appended to a ring of words, whose
 //! head only grows; a bucket of eight index words names the ring positions of the keys that fall
