@@ -1,13 +1,13 @@
 //! Reading nginx's configuration: directive arguments, memory that lives as long as the
 //! configuration does, inheritance between levels.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_void, CStr};
 use std::fmt;
 use std::ptr;
 
 use nginx_sys::{
     ngx_conf_t, ngx_flag_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
-    ngx_http_complex_value_t, ngx_msec_t, ngx_palloc, ngx_parse_size, ngx_parse_time,
+    ngx_http_complex_value_t, ngx_module_t, ngx_msec_t, ngx_palloc, ngx_parse_size, ngx_parse_time,
     ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
 };
 use ngx::ngx_conf_log_error;
@@ -28,7 +28,7 @@ const CONF_ERROR: *mut c_char = ptr::without_provenance_mut(usize::MAX);
 pub enum Refusal {
     /// nginx puts the directive's name before this text and the file and line behind it, as in
     /// `"http_sendfile" directive is duplicate`.
-    Directive(&'static std::ffi::CStr),
+    Directive(&'static CStr),
     /// The whole sentence; nginx adds file and line.
     Sentence(String),
     /// The sentence has been logged by nginx.
@@ -70,6 +70,22 @@ impl Conf {
     /// The directive's arguments.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.args().iter().skip(1).map(ngx_str_t::as_bytes)
+    }
+
+    /// A module by its name; linking to one would tie the shared object to nginxes that have it.
+    pub fn module(self, name: &CStr) -> Option<&'static ngx_module_t> {
+        // SAFETY: the cycle being read has a list of its modules that ends with a null pointer;
+        // modules live as long as the cycle, and have names.
+        unsafe {
+            let mut next = (*(*self.0).cycle).modules;
+            while let Some(module) = (*next).as_ref() {
+                if CStr::from_ptr(module.name) == name {
+                    return Some(module);
+                }
+                next = next.add(1);
+            }
+        }
+        None
     }
 
     /// Memory of the configuration's lifetime.

@@ -34,6 +34,20 @@ impl Upstream {
         NonNull::new(upstream).map(Self).ok_or(Refusal::Logged)
     }
 
+    /// Whether the block has `sticky`, of nginx 1.29.6 and later: it would set a cookie on the client's response.
+    /// Known when all blocks have been read.
+    pub fn is_sticky(&self, cf: Conf) -> bool {
+        let Some(sticky) = cf.module(c"ngx_http_upstream_sticky_module") else { return false };
+        // SAFETY: a block that is written out has a configuration of each module. That of `sticky` is
+        // zeroed when it is made and begins with the function that the directive has taken the
+        // place of (`ngx_http_upstream_sticky_srv_conf_t`).
+        unsafe {
+            let Some(confs) = NonNull::new(self.0.as_ref().srv_conf) else { return false };
+            let conf = (*confs.as_ptr().add(sticky.ctx_index)).cast::<usize>();
+            conf.as_ref().is_some_and(|original_init_upstream| *original_init_upstream != 0)
+        }
+    }
+
     /// The block's name, or host and port of the address.
     pub fn name(&self) -> String {
         // SAFETY: the block lives as long as the configuration that this handle is part of.

@@ -125,14 +125,18 @@ impl LocationConf {
             self.cache = outer.cache;
         }
         if self.enabled == 1 {
-            self.settings = Some(main.intern(cf, self.settings(main)?)?);
+            self.settings = Some(main.intern(cf, self.settings(cf, main)?)?);
         }
         Ok(())
     }
 
-    fn settings(&self, main: &MainConf) -> Result<Settings, Refusal> {
+    fn settings(&self, cf: Conf, main: &MainConf) -> Result<Settings, Refusal> {
         let upstream = self.upstream.or(main.default_upstream);
         let upstream = upstream.ok_or("\"http_sendfile\" has no server to ask")?;
+        if upstream.is_sticky(cf) {
+            let name = upstream.name();
+            return Err(format!("\"http_sendfile_pass\": \"sticky\" in upstream \"{name}\" would set a cookie for each lookup; use \"hash\" instead").into());
+        }
         let cache = match self.cache {
             CacheConf::On(zone, _) if !zone.is_declared() => {
                 return Err(
