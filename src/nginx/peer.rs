@@ -48,11 +48,16 @@ impl Upstream {
         }
     }
 
-    /// The block's name, or host and port of the address.
-    pub fn name(&self) -> String {
+    /// The block's name, or the host of the address, or the path of the socket.
+    pub fn host(&self) -> &ngx_str_t {
         // SAFETY: the block lives as long as the configuration that this handle is part of.
-        let (host, port) = unsafe { (self.0.as_ref().host, self.0.as_ref().port) };
-        format!("{host}:{port}")
+        unsafe { &self.0.as_ref().host }
+    }
+
+    /// The port of the address; 0 for a block and for a socket.
+    pub fn port(&self) -> u16 {
+        // SAFETY: as in `host`.
+        unsafe { self.0.as_ref().port }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The configuration: what a location has been told, and how it inherits.
 
+use std::hash::Hasher;
+
 use nginx_sys::{ngx_flag_t, ngx_msec_t, ngx_str_t, ngx_uint_t};
+use siphasher::sip::SipHasher13;
 
 use crate::core::policy::{fallback, Validity};
 use crate::core::value::Encoding;
@@ -134,8 +137,12 @@ impl LocationConf {
         let upstream = self.upstream.or(main.default_upstream);
         let upstream = upstream.ok_or("\"http_sendfile\" has no server to ask")?;
         if upstream.is_sticky(cf) {
-            let name = upstream.name();
-            return Err(format!("\"http_sendfile_pass\": \"sticky\" in upstream \"{name}\" would set a cookie for each lookup; use \"hash\" instead").into());
+            return Err(format!(
+                "\"http_sendfile_pass\": \"sticky\" in upstream \"{}\" would set a cookie for each \
+                 lookup; use \"hash\" instead",
+                upstream.host()
+            )
+            .into());
         }
         let cache = match self.cache {
             CacheConf::On(zone, _) if !zone.is_declared() => {
@@ -154,7 +161,7 @@ impl LocationConf {
         Ok(Settings {
             class: 0,
             upstream,
-            store: store_number(&upstream.name(), encoding),
+            store: store_number(upstream, encoding),
             encoding,
             timeout: self.timeout as u64,
             connect_timeout: self.connect_timeout as u64,
@@ -170,10 +177,10 @@ impl LocationConf {
 }
 
 /// Names a store and an encoding in the cache: the same in every worker and after every reload.
-fn store_number(upstream: &str, encoding: Encoding) -> u64 {
-    use std::hash::Hasher;
-    let mut hasher = siphasher::sip::SipHasher13::new();
-    hasher.write(upstream.as_bytes());
+fn store_number(upstream: Upstream, encoding: Encoding) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(upstream.host().as_bytes());
+    hasher.write_u16(upstream.port());
     hasher.write_u8(encoding as u8);
     hasher.finish()
 }
