@@ -67,7 +67,7 @@ suite_source() {
         own_apt "$apt" update ||
             fail "apt could not read the source packages of $suite: see $apt/log (no network, or a package debian-archive-keyring older than $suite)"
         own_apt "$apt" source nginx ||
-            fail "apt could not fetch and unpack the source package nginx of $suite: see $apt/log"
+            fail "apt could not fetch and unpack the source package nginx of $suite: see $apt/log (where the mirror's list names files that it no longer has: try again later)"
         touch "$apt/complete"
     fi
     printf '%s\n' "$apt"/nginx-*/
