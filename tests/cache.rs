@@ -123,7 +123,7 @@ fn zero_keeps_nothing() {
 #[test]
 fn an_expired_path_answers_while_the_store_is_dead_or_hung() {
     let mut memcached = Memcached::with_paths(0..100);
-    let nginx = start(&memcached.address(), "valid=1s stale=1h");
+    let nginx = start(&memcached.address(), "valid=1s stale=1h; http_sendfile_timeout 500ms");
     let mut client = nginx.connect();
     assert_eq!(lookup(&mut client, 7), "FOUND");
     memcached.kill();

@@ -63,13 +63,13 @@ fn a_store_that_dies_and_returns_under_load_is_used_again() {
 #[test]
 fn a_store_that_is_stopped_and_goes_on_is_used_again() {
     let memcached = Memcached::with_paths(0..IDS);
-    let nginx = setup(&memcached.address(), "http_sendfile_timeout 100ms;").start();
+    let nginx = setup(&memcached.address(), "http_sendfile_timeout 500ms;").start();
     let load = Load::new(&nginx, 8, IDS).start();
     for _ in 0..3 {
         load.wait_for(300);
         memcached.stop();
         wait_until("a timeout", || nginx.get("/file/7").lookup() == "TIMEOUT");
-        load.wait_for(50);
+        load.wait_for(16);
         memcached.go_on();
         wait_for_recovery(&nginx);
     }

@@ -151,7 +151,7 @@ fn different_stores_and_modes_are_different_lookups() {
     let nginx = Setup::new()
         .file("one", b"one\n")
         .file("two", b"two\n")
-        .server("http_sendfile_fallback off; http_sendfile_timeout 10s;\n")
+        .server("http_sendfile_fallback off;\n")
         .location("/one/", &format!("http_sendfile on; http_sendfile_pass {};", one.address()))
         .location("/two/", &format!("http_sendfile on; http_sendfile_pass {};", two.address()))
         .location(

@@ -111,7 +111,7 @@ fn a_value_of_a_mebibyte_harms_nobody() {
     let nginx = Setup::new()
         .store(&store.address())
         .file("good", b"good\n")
-        .lookups("http_sendfile_fallback off; http_sendfile_timeout 10s;")
+        .lookups("http_sendfile_fallback off;")
         .start();
     let (worker, before) = (nginx.worker(), common::process::resident_kib(nginx.worker()));
     for id in [1, 1, 2, 2] {

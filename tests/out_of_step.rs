@@ -19,7 +19,7 @@ fn start(store: &Store) -> Nginx {
         .store(&store.address())
         .files(0..10)
         .file("a", b"a\n")
-        .lookups("http_sendfile_fallback off; http_sendfile_timeout 5s;")
+        .lookups("http_sendfile_fallback off;")
         .start()
 }
 

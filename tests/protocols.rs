@@ -89,7 +89,7 @@ fn streams_whose_client_leaves_leave_nothing_behind() {
     let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
     let (parameters, directive) = http2();
     let setup = second_server(Setup::new(), &port, parameters, directive);
-    let setup = setup.http("http_sendfile_timeout 20s;\n").store(&memcached.address());
+    let setup = setup.store(&memcached.address());
     let nginx = setup.files(0..40).start();
     memcached.stop();
     for id in 0..5 {
@@ -138,7 +138,7 @@ fn a_page_whose_reader_leaves_leaves_nothing_behind() {
             "page.html",
             b"<!--#include virtual=\"/file/7\" --><!--#include virtual=\"/file/8\" -->",
         )
-        .server("ssi on; http_sendfile_timeout 10s;\n")
+        .server("ssi on;\n")
         .lookups("")
         .start();
     memcached.stop();
@@ -225,7 +225,7 @@ fn every_line_of_the_debug_log_can_be_written() {
         .main(&log)
         .store(&memcached.address())
         .files(0..10)
-        .lookups("http_sendfile_fallback off; http_sendfile_timeout 100ms;")
+        .lookups("http_sendfile_fallback off; http_sendfile_timeout 1s;")
         .start();
     assert_eq!(nginx.get("/file/7").body, site::content_of(7));
     assert_eq!(nginx.get("/file/77").status, 404);

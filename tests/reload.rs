@@ -6,6 +6,7 @@ mod common;
 use common::load::Load;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
+use common::port::Port;
 use common::process::{self, Signal};
 use common::setup::Setup;
 use common::store::{Gate, Store};
@@ -113,9 +114,19 @@ fn an_idle_connection_to_the_store_holds_up_no_old_worker() {
 }
 
 #[test]
+fn a_lookup_that_failed_at_once_holds_up_no_old_worker() {
+    let nobody = Port::reserve();
+    let nginx = setup(&nobody.address()).server("http_sendfile_timeout 1h;\n").start();
+    for _ in 0..3 {
+        assert_eq!(nginx.get("/file/7").status, 502);
+    }
+    wait_for_end(&nginx.reload());
+}
+
+#[test]
 fn a_hung_store_holds_up_an_old_worker_no_longer_than_the_timeout() {
     let store = Store::start(|_| Ok(()));
-    let nginx = setup(&store.address()).start();
+    let nginx = setup(&store.address()).server("http_sendfile_timeout 1s;\n").start();
     let mut client = nginx.connect();
     client.ask("/file/7");
     wait_until("the lookup", || store.requests() == 1);

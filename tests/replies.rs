@@ -15,7 +15,7 @@ fn start(store: &Store) -> Nginx {
         .files(0..10)
         .file("a", b"a\n")
         .file("ab/c", b"abc\n")
-        .lookups("http_sendfile_fallback off; http_sendfile_timeout 5s;")
+        .lookups("http_sendfile_fallback off;")
         .start()
 }
 
@@ -194,7 +194,7 @@ fn garbage_is_an_error_and_ends_the_connection() {
             .files(0..10)
             .file("a", b"a\n")
             .file("ab/c", b"abc\n")
-            .lookups("http_sendfile_fallback off; http_sendfile_timeout 300ms;")
+            .lookups("http_sendfile_fallback off; http_sendfile_timeout 5s;")
             .start();
         let mut client = nginx.connect();
         for number in 0..50 {

@@ -47,7 +47,8 @@ fn a_dead_store_is_502_and_a_silent_one_504() {
     nginx.wait_for_error("Connection refused");
 
     let silent = Store::start(|_| Ok(()));
-    let nginx = without_fallback(&silent.address());
+    let hurry = "http_sendfile_fallback off; http_sendfile_timeout 100ms;";
+    let nginx = Setup::new().store(&silent.address()).lookups(hurry).start();
     let timeout = nginx.get("/file/1");
     assert_eq!((timeout.status, timeout.lookup()), (504, "TIMEOUT"));
     nginx.wait_for_error("memcached timed out");
@@ -71,7 +72,7 @@ fn error_pages_are_shown_and_the_log_keeps_the_outcome() {
     let nginx = Setup::new()
         .store(&memcached.address())
         .files(0..10)
-        .server("http_sendfile_fallback off; http_sendfile_timeout 100ms;\n")
+        .server("http_sendfile_fallback off;\n")
         .server("error_page 404 /missing.html; error_page 502 504 =200 /sorry.html;\n")
         .document("missing.html", b"missing page\n")
         .document("sorry.html", b"sorry page\n")
@@ -79,7 +80,10 @@ fn error_pages_are_shown_and_the_log_keeps_the_outcome() {
         .location("/dead/", &format!("http_sendfile on; http_sendfile_pass {};", nobody.address()))
         .location(
             "/silent/",
-            &format!("http_sendfile on; http_sendfile_pass {};", silent.address()),
+            &format!(
+                "http_sendfile on; http_sendfile_pass {}; http_sendfile_timeout 100ms;",
+                silent.address()
+            ),
         )
         .start();
     let (asked, died, slept) = (memcached.address(), nobody.address(), silent.address());

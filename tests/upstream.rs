@@ -278,7 +278,7 @@ fn the_timeout_holds_for_all_tries_together() {
     let nginx = start(&servers(&stores.iter().collect::<Vec<_>>()), "http_sendfile_timeout 300ms;");
     assert_eq!(nginx.get("/file/7").lookup(), "TIMEOUT");
     let time: f64 = nginx.wait_for_access("/file/7")["time"].parse().expect("seconds");
-    assert!((0.3..0.6).contains(&time), "{time} s");
+    assert!((0.3..1.2).contains(&time), "{time} s");
 }
 
 #[test]

@@ -129,9 +129,13 @@ impl Setup {
         self
     }
 
-    /// The store that is asked: `http_sendfile_pass` at the level of http.
+    /// The store that is asked, with timeouts that a busy machine keeps: at the level of http.
     pub fn store(self, address: &str) -> Self {
-        self.http(&format!("http_sendfile_pass {address};\n"))
+        self.http(&format!(
+            "http_sendfile_pass {address};
+            http_sendfile_timeout 10s;
+            http_sendfile_connect_timeout 5s;\n"
+        ))
     }
 
     /// Directives of the server.
