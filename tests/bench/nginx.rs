@@ -145,6 +145,14 @@ pub fn our_module() -> Result<Vec<PathBuf>> {
         .collect())
 }
 
+/// The version of the nginx that is measured.
+pub fn version() -> Result<String> {
+    let output = Command::new(binary()?).arg("-v").output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let (_, version) = text.trim_end().rsplit_once('/').context("nginx -v says no version")?;
+    Ok(version.to_owned())
+}
+
 fn binary() -> Result<PathBuf> {
     let binary = env::var_os("NGX_SMART_NGINX").context("NGX_SMART_NGINX: use scripts/bench")?;
     ensure!(!binary.is_empty(), "NGX_SMART_NGINX is empty: use scripts/bench");

@@ -8,17 +8,17 @@ use crate::syscalls;
 use crate::variant::Variant;
 
 /// The report as Markdown.
-pub fn markdown(results: &Results, plan: &Plan) -> String {
+pub fn markdown(results: &Results, plan: &Plan, nginx: &str) -> String {
     let mut text = String::new();
-    write_report(&mut text, results, plan).expect("a string takes what is written");
+    write_report(&mut text, results, plan, nginx).expect("a string takes what is written");
     text
 }
 
-fn write_report(out: &mut String, results: &Results, plan: &Plan) -> fmt::Result {
+fn write_report(out: &mut String, results: &Results, plan: &Plan, nginx: &str) -> fmt::Result {
     writeln!(out, "# A file for an ID, measured\n")?;
     writeln!(
         out,
-        "One worker of nginx, one memcached with one thread, wrk with kept connections, {} files \
+        "One worker of nginx {nginx}, one memcached with one thread, wrk with kept connections, {} files \
          of 5 KB on average, random IDs; {} s a run. nginx has a core, client and memcached share \
          another; for one connection all are on one. CPU is scheduler time divided by requests. \
          Ratios are medians of each round's own ratio. Machine: {}.\n",
@@ -35,8 +35,7 @@ fn write_report(out: &mut String, results: &Results, plan: &Plan) -> fmt::Result
 }
 
 fn table(out: &mut String, results: &Results, connections: usize) -> fmt::Result {
-    let plural = if connections == 1 { "" } else { "s" };
-    writeln!(out, "\n## {connections} connection{plural}\n")?;
+    writeln!(out, "\n## {}\n", at_connections(connections))?;
     writeln!(
         out,
         "| | requests/s | to static | nginx CPU µs | **to static** | memcached CPU µs | nginx busy | client busy \
@@ -110,11 +109,16 @@ fn list(results: &Results, plan: &Plan) -> Vec<Target> {
     };
     for at in [64, 512] {
         let measured = results.ratio((OursCached, Static), at, cpu);
-        target(format!("CPU to static, from the cache, {at} connections"), true, 1.12, measured);
+        target(
+            format!("CPU to static, from the cache, {}", at_connections(at)),
+            true,
+            1.12,
+            measured,
+        );
     }
     for (at, limit) in [(64, 1.25), (512, 1.25), (1, 1.75), (4, 1.75), (1, 1.6), (4, 1.6)] {
         let stretch = if limit == 1.6 { " (stretch)" } else { "" };
-        let what = format!("CPU to static, from memcached, {at} connections{stretch}");
+        let what = format!("CPU to static, from memcached, {}{stretch}", at_connections(at));
         target(what, true, limit, results.ratio((Ours, Static), at, cpu));
     }
     let measured = results.ratio((Ours, Static), 64, rate);
@@ -125,7 +129,8 @@ fn list(results: &Results, plan: &Plan) -> Vec<Target> {
             results.combined([Ours, Redirect, MemcachedPass, Return], at, |[o, r, m, n]| {
                 o.rate * (1.0 / r.rate + 1.0 / m.rate - 1.0 / n.rate)
             });
-        let what = format!("requests/s to `memcached_pass` and redirect in turn, {at} connections");
+        let what =
+            format!("requests/s to `memcached_pass` and redirect in turn, {}", at_connections(at));
         target(what, false, 1.0, measured);
     }
     let all = |who| results.calls.get(&who).map_or(f64::NAN, |calls| calls.values().sum::<f64>());
@@ -146,6 +151,10 @@ fn processor() -> String {
         .map(|(_, name)| name.trim())
         .collect();
     format!("{} × {}", names.len(), names.first().unwrap_or(&"unknown processor"))
+}
+
+fn at_connections(number: usize) -> String {
+    format!("{number} connection{}", if number == 1 { "" } else { "s" })
 }
 
 /// A whole number with commas.

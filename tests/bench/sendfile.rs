@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::machine::{CLIENT_CORE, SERVER_CORE};
 use crate::memcached::Memcached;
-use crate::nginx::Nginx;
+use crate::nginx::{version, Nginx};
 use crate::numbers::median;
 use crate::site::Site;
 use crate::syscalls;
@@ -127,7 +127,7 @@ pub fn run(plan: &Plan) -> Result<()> {
         results.calls.insert(variant, again(|| syscalls::count(&bench, variant))?);
     }
     fs::create_dir_all(&plan.output)?;
-    let report = report::markdown(&results, plan);
+    let report = report::markdown(&results, plan, &version()?);
     fs::write(plan.output.join("sendfile.md"), &report)?;
     chart::draw(&results, &plan.connections, &plan.output.join("sendfile.svg"))?;
     println!("{report}");
