@@ -204,6 +204,11 @@ impl<W: Copy, T: Default> Flights<W, T> {
         (self.flights.len(), self.waiters.len())
     }
 
+    /// An upper bound of the waiters that there is room for.
+    pub fn waiter_slots(&self) -> usize {
+        self.waiters.capacity()
+    }
+
     /// Whether nobody waits.
     pub fn nobody_waits(&self) -> bool {
         self.waiters.is_empty()

@@ -165,16 +165,17 @@ impl Pipeline {
     pub fn wrote(&mut self, length: usize) {
         self.sent = self.sent.saturating_add(length);
         self.gone = self.gone.saturating_add(length as u64);
-        if self.sent >= self.output.len() {
-            self.output.clear();
+        // What has left makes room when it is most of it, so that each byte moves but once or twice.
+        if self.sent >= self.output.len().saturating_sub(self.sent) {
+            self.output.drain(..self.sent.min(self.output.len()));
             self.sent = 0;
         }
     }
 
-    /// Whether the store has said nothing at all since `flight` was asked for here.
-    pub fn silent_since(&self, flight: FlightId) -> bool {
-        let question = self.questions.iter().find(|q| q.flight == flight);
-        question.is_some_and(|question| self.heard_at <= question.asked_at)
+    /// For how many milliseconds the store has owed an answer and said nothing.
+    pub fn silence(&self, now: u64) -> u64 {
+        let oldest = self.questions.front().map_or(now, |question| question.asked_at);
+        now.saturating_sub(oldest.max(self.heard_at))
     }
 
     /// Whether the store owes nothing: no answer, and no rest of a value that is being skipped.

@@ -190,13 +190,15 @@ fn an_endless_value_ends_the_conversation() {
 fn silence_is_told_from_slowness() {
     let mut crowd = Crowd::new(2);
     let mut pipeline = Pipeline::default();
+    assert_eq!(pipeline.silence(1_000), 0, "nothing is owed");
     crowd.ask(&mut pipeline, 0..1);
-    pipeline.ask(crowd.flights[1], 0, b"k1", 5);
     sent(&mut pipeline);
-    assert!(pipeline.silent_since(crowd.flights[0]));
-    pipeline.hear(b"VAL", 3, &mut crowd).unwrap();
-    assert!(!pipeline.silent_since(crowd.flights[0]));
-    assert!(pipeline.silent_since(crowd.flights[1]));
+    assert_eq!(pipeline.silence(100), 100);
+    pipeline.ask(crowd.flights[1], 0, b"k1", 90);
+    sent(&mut pipeline);
+    assert_eq!(pipeline.silence(100), 100, "the oldest question counts");
+    pipeline.hear(b"VAL", 95, &mut crowd).unwrap();
+    assert_eq!(pipeline.silence(100), 5);
 }
 
 #[test]

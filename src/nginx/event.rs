@@ -1,8 +1,8 @@
 //! A timer and a posted event of the worker's own, tied to no connection.
 
 use nginx_sys::{
-    ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_event_t, ngx_msec_t, ngx_post_event,
-    ngx_posted_events,
+    ngx_add_timer, ngx_connection_t, ngx_del_timer, ngx_delete_posted_event, ngx_event_t,
+    ngx_msec_t, ngx_post_event, ngx_posted_events,
 };
 
 use super::guard::guard;
@@ -56,6 +56,22 @@ impl Event {
     /// Whether the timer keeps a worker alive that has been told to go.
     pub fn keep_worker(&mut self, keep: bool) {
         self.0.event.set_cancelable(u32::from(!keep));
+    }
+}
+
+impl Drop for Event {
+    /// Takes the event out of nginx's timers and queues, which would reach for it.
+    fn drop(&mut self) {
+        let event = &raw mut self.0.event;
+        // SAFETY: the event is valid; only what has been set or posted is taken back.
+        unsafe {
+            if (*event).timer_set() != 0 {
+                ngx_del_timer(event);
+            }
+            if (*event).posted() != 0 {
+                ngx_delete_posted_event(event);
+            }
+        }
     }
 }
 

@@ -4,13 +4,14 @@
 //! taken from it and the conversation is our own. A balancer works on a `ngx_http_upstream_t` of the
 //! request; it sees ours for the time of a call, and `$upstream_…` never.
 
-use std::alloc::{alloc_zeroed, Layout};
+use std::alloc::{alloc_zeroed, dealloc, Layout};
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_close_connection, ngx_http_upstream_add, ngx_http_upstream_srv_conf_t,
-    ngx_http_upstream_state_t, ngx_http_upstream_t, ngx_int_t, ngx_msec_t, ngx_str_t, ngx_uint_t,
-    ngx_url_t, NGX_DONE, NGX_OK, NGX_PEER_FAILED, NGX_PEER_NEXT,
+    ngx_close_connection, ngx_destroy_pool, ngx_event_t, ngx_http_upstream_add,
+    ngx_http_upstream_srv_conf_t, ngx_http_upstream_state_t, ngx_http_upstream_t, ngx_int_t,
+    ngx_msec_t, ngx_peer_connection_t, ngx_str_t, ngx_uint_t, ngx_url_t, NGX_DONE, NGX_OK,
+    NGX_PEER_FAILED, NGX_PEER_NEXT,
 };
 
 use super::conf::{Conf, Refusal};
@@ -86,63 +87,90 @@ pub struct Chosen {
 ///
 /// The balancer keeps its notes in that request's memory: [`Self::end`] comes before its end.
 pub struct Peer {
-    upstream: Box<ngx_http_upstream_t>,
-    state: Box<ngx_http_upstream_state_t>,
+    upstream: Zeroed<ngx_http_upstream_t>,
+    state: Zeroed<ngx_http_upstream_state_t>,
     held: bool,
     cached: bool,
 }
 
-/// A zeroed structure of nginx. `None`: there is no memory.
-fn zeroed<T>() -> Option<Box<T>> {
-    // SAFETY: callers name structures that nginx itself makes with `ngx_pcalloc`: all-zero is their
-    // state before use. The memory is of the layout by which the box will free it.
-    unsafe {
-        let memory = NonNull::new(alloc_zeroed(Layout::new::<T>()))?;
-        Some(Box::from_raw(memory.cast::<T>().as_ptr()))
+/// A structure of nginx in memory of its own, which nginx may keep pointers to.
+struct Zeroed<T>(NonNull<T>);
+
+impl<T> Zeroed<T> {
+    /// `None`: there is no memory.
+    ///
+    /// # Safety
+    /// All-zero is a valid `T`, as for all that nginx makes with `ngx_pcalloc`.
+    unsafe fn new() -> Option<Self> {
+        // SAFETY: no structure of nginx is empty.
+        NonNull::new(unsafe { alloc_zeroed(Layout::new::<T>()) }).map(|memory| Self(memory.cast()))
+    }
+
+    fn raw(&self) -> *mut T {
+        self.0.as_ptr()
+    }
+}
+
+impl<T> Drop for Zeroed<T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` has allocated it with this layout.
+        unsafe { dealloc(self.0.as_ptr().cast(), Layout::new::<T>()) }
     }
 }
 
 impl Peer {
     /// One that has chosen nothing yet. `None`: there is no memory.
     pub fn new() -> Option<Self> {
-        let (upstream, state) = (zeroed()?, zeroed()?);
+        // SAFETY: nginx makes both with `ngx_pcalloc`.
+        let (upstream, state) = unsafe { (Zeroed::new()?, Zeroed::new()?) };
         Some(Self { upstream, state, held: false, cached: false })
     }
 
     /// Begins to choose servers of `block` for `r`. `false`: the balancer failed.
     pub fn begin(&mut self, r: Request, block: Upstream) -> bool {
         self.end(Verdict::Fine);
-        // SAFETY: all-zero is valid, as in `zeroed`; the balancer's `init` works on `r->upstream`, which is ours for the
-        // time of the call. `header_time` is read by `least_time`; -1 is "none yet".
+        let (upstream, state) = (self.upstream.raw(), self.state.raw());
+        // SAFETY: both are zeroed as nginx zeroes them. The balancer's `init` works on `r->upstream`,
+        // which is ours for the time of the call. `header_time` is read by `least_time`; -1 is
+        // "none yet".
         unsafe {
-            ptr::from_mut(&mut *self.upstream).write_bytes(0, 1);
-            ptr::from_mut(&mut *self.state).write_bytes(0, 1);
-            self.state.header_time = ngx_msec_t::MAX;
-            self.state.connect_time = ngx_msec_t::MAX;
-            self.state.response_time = ngx_msec_t::MAX;
-            self.upstream.state = &raw mut *self.state;
-            self.upstream.peer.log = (*r.connection()).log;
-            let Some(init) = (*block.0.as_ptr()).peer.init else {
-                return false;
-            };
+            upstream.write_bytes(0, 1);
+            state.write_bytes(0, 1);
+            (*state).header_time = ngx_msec_t::MAX;
+            (*state).connect_time = ngx_msec_t::MAX;
+            (*state).response_time = ngx_msec_t::MAX;
+            (*upstream).state = state;
+            (*upstream).peer.log = (*r.connection()).log;
+            let Some(init) = (*block.0.as_ptr()).peer.init else { return false };
             let saved = (*r.raw()).upstream;
-            (*r.raw()).upstream = &raw mut *self.upstream;
+            (*r.raw()).upstream = upstream;
             let rc = init(r.raw(), block.0.as_ptr());
             (*r.raw()).upstream = saved;
             rc == NGX_OK as ngx_int_t
         }
     }
 
+    fn connection(&self) -> *mut ngx_peer_connection_t {
+        // SAFETY: the memory is ours.
+        unsafe { &raw mut (*self.upstream.raw()).peer }
+    }
+
     /// Chooses a server. `None`: there is none left to try.
     pub fn choose(&mut self) -> Option<Chosen> {
         self.end(Verdict::Fine);
-        let peer = &raw mut self.upstream.peer;
+        let peer = self.connection();
         // SAFETY: `begin` has had the balancer fill in `get` and its data.
         unsafe {
             let rc = (*peer).get?(peer, (*peer).data);
             // Done: the balancer has a connection to this server at hand, which we do not use.
             self.cached = rc == NGX_DONE as ngx_int_t;
             self.held = self.cached || rc == NGX_OK as ngx_int_t;
+            if let Some(connection) = (*peer).connection.as_mut().filter(|_| self.cached) {
+                // `keepalive` has taken it out of its list and expects new handlers: its own
+                // would not find the list any more if the server closed it now.
+                (*connection.read).handler = Some(ignore);
+                (*connection.write).handler = Some(ignore);
+            }
             self.held.then(|| Chosen {
                 address: (*peer).sockaddr,
                 address_length: (*peer).socklen,
@@ -153,7 +181,8 @@ impl Peer {
 
     /// Whether another server may be tried after the one chosen last has been given back.
     pub fn has_more(&self) -> bool {
-        self.upstream.peer.tries > 0
+        // SAFETY: the memory is ours.
+        unsafe { (*self.connection()).tries > 0 }
     }
 
     /// Gives back the server chosen last: exactly once for each choice, or counts would leak.
@@ -161,27 +190,39 @@ impl Peer {
         if !std::mem::take(&mut self.held) {
             return;
         }
-        let peer = &raw mut self.upstream.peer;
+        let (upstream, peer) = (self.upstream.raw(), self.connection());
         let state = match verdict {
             Verdict::Fine => 0,
             Verdict::Next => NGX_PEER_NEXT,
             Verdict::Failed => NGX_PEER_FAILED,
         };
-        if self.cached {
-            // What `keepalive` wants to see of a connection that goes back to it unused.
-            self.upstream.set_keepalive(1);
-            self.upstream.set_request_body_sent(1);
-        }
         // SAFETY: `get` succeeded and nothing was given back since; a connection that the balancer
-        // does not take back is ours to close.
+        // does not take back is ours to close, with its pool, as `ngx_http_upstream_next` does.
         unsafe {
+            if self.cached {
+                // What `keepalive` wants to see of a connection that goes back to it unused.
+                (*upstream).set_keepalive(1);
+                (*upstream).set_request_body_sent(1);
+            }
             if let Some(free) = (*peer).free {
                 free(peer, (*peer).data, state as ngx_uint_t);
             }
-            if !(*peer).connection.is_null() {
-                ngx_close_connection((*peer).connection);
+            if let Some(connection) = (*peer).connection.as_mut() {
+                if !connection.pool.is_null() {
+                    ngx_destroy_pool(connection.pool);
+                }
+                ngx_close_connection(connection);
                 (*peer).connection = ptr::null_mut();
             }
         }
     }
 }
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.end(Verdict::Fine);
+    }
+}
+
+/// What happens on a connection that waits to go back to `keepalive`, which looks at it then.
+unsafe extern "C" fn ignore(_: *mut ngx_event_t) {}

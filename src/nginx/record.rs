@@ -35,7 +35,7 @@ struct Kept<T> {
 /// The record of a request since its last redirect. `None`: none was made since.
 pub fn current<T: Record>(r: Request) -> Option<&'static T> {
     let kept = r.context(T::module()).cast::<Kept<T>>();
-    // SAFETY: only `remember` writes the context, with memory of the request's lifetime.
+    // SAFETY: only `create` and `find` write the context, with memory of the request's lifetime.
     unsafe { kept.as_ref().map(|kept| &kept.record) }
 }
 

@@ -59,12 +59,10 @@ unsafe fn sockaddr_of(chosen: &super::peer::Chosen) -> &[u8] {
 pub struct ConnectionLog(Box<ngx_log_t>);
 
 impl ConnectionLog {
-    /// A copy of the cycle's log, which says what the connection is for.
-    pub fn new(action: &'static std::ffi::CStr) -> Self {
+    /// A copy of the cycle's log, which is not the client's of whatever request comes first.
+    pub fn new() -> Self {
         // SAFETY: nginx has set its cycle and the log in it before it starts a worker.
-        let mut log = Box::new(unsafe { *(*ngx_cycle).log });
-        log.action = action.as_ptr().cast_mut();
-        Self(log)
+        Self(Box::new(unsafe { *(*ngx_cycle).log }))
     }
 
     /// The log.
@@ -72,6 +70,9 @@ impl ConnectionLog {
         Log(ptr::from_ref(&*self.0).cast_mut())
     }
 }
+
+// A token, a slot's number and generation, travels in a pointer.
+const _: () = assert!(size_of::<usize>() >= size_of::<u64>(), "nginx must be of 64 bits");
 
 /// Who is told what happens on a socket.
 pub trait Events {
@@ -105,10 +106,6 @@ impl Socket {
             peer.set_log_error(nginx_sys::ngx_connection_log_error_e_NGX_ERROR_ERR);
             let rc = ngx_event_connect_peer(&raw mut peer);
             let connection = NonNull::new(peer.connection)?;
-            if rc != NGX_OK as ngx_int_t && rc != NGX_AGAIN as ngx_int_t {
-                ngx_close_connection(connection.as_ptr());
-                return None;
-            }
             let c = connection.as_ptr();
             (*c).log = log.log().0;
             (*c).data = ptr::without_provenance_mut::<c_void>(token as usize);

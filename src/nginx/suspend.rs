@@ -130,6 +130,10 @@ pub fn sleep<S: Sleeper>(r: Request, number: u64) -> bool {
         if !r.is_main() {
             return true;
         }
+        if (*r.raw()).discard_body() != 0 {
+            // The body of an earlier error is still being read and thrown away.
+            return true;
+        }
         (*r.raw()).read_event_handler = Some(ngx_http_test_reading);
         let read = (*r.connection()).read;
         if (*read).ready() != 0 {
@@ -154,7 +158,7 @@ pub fn resume(r: Request) {
         if let Some(context) = context.as_mut() {
             context.current_request = r.raw();
         }
-        if r.is_main() {
+        if r.is_main() && (*r.raw()).discard_body() == 0 {
             (*r.raw()).read_event_handler = Some(ngx_http_block_reading);
         }
         (*r.raw()).write_event_handler = Some(ngx_http_core_run_phases);

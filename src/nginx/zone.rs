@@ -115,8 +115,8 @@ fn name_and_size(cf: Conf, argument: &[u8]) -> Result<(ngx_str_t, usize), Refusa
     Ok((name, size))
 }
 
-/// Runs once per zone before a configuration is accepted. `old` is the previous configuration's
-/// `data` if nginx has kept the memory, which it does when name, tag and size are the same.
+/// Runs once per zone before a configuration is accepted. nginx has kept the memory of the one before if
+/// name, tag and size are the same; the pool in it tells.
 unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, _old: *mut c_void) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes a mapped zone; its memory begins with the slab pool that nginx has
@@ -125,11 +125,13 @@ unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, _old: *mut c_voi
             let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
             (pool, &mut *(*zone).data.cast::<Option<T>>())
         };
-        *state = mapped::<T>(pool);
+        // SAFETY: the zone is valid; the cycle is still the one before, but this log is the new one.
+        let log = Log(unsafe { (*zone).shm.log });
+        *state = mapped::<T>(pool, log);
         if state.is_none() {
             // SAFETY: the zone is valid.
             let name = unsafe { (*zone).shm.name };
-            Log::cycle().write(NGX_LOG_EMERG, format_args!("zone \"{name}\" is too small"));
+            log.write(NGX_LOG_EMERG, format_args!("zone \"{name}\" is too small"));
             return NGX_ERROR as ngx_int_t;
         }
         NGX_OK as ngx_int_t
@@ -137,7 +139,7 @@ unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, _old: *mut c_voi
 }
 
 /// Opens what an earlier configuration has left in the pool, else takes all of it and formats it.
-fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t) -> Option<T> {
+fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t, log: Log) -> Option<T> {
     // SAFETY: the pool is mapped and set up. `data` is ours: null in fresh memory, else the start of a
     // region that begins with its length in bytes (see below), and all access is by atomic words.
     unsafe {
@@ -146,7 +148,7 @@ fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t) -> Option<T> {
             let kept = T::open(payload(region, bytes));
             if kept.is_none() {
                 let message = format_args!("{} has another layout, emptied", T::DIRECTIVE);
-                Log::cycle().write(NGX_LOG_WARN, message);
+                log.write(NGX_LOG_WARN, message);
             }
             return kept.or_else(|| T::create(payload(region, bytes)));
         }

@@ -124,15 +124,15 @@ impl Directive for Enabled {
         if conf.enabled != UNSET {
             return duplicate();
         }
-        let word = cf.values().next().unwrap_or_default().to_ascii_lowercase();
-        conf.enabled = match &*word {
-            b"on" => 1,
-            b"off" => 0,
+        let word = cf.values().next().unwrap_or_default();
+        conf.enabled = match word {
+            _ if word.eq_ignore_ascii_case(b"on") => 1,
+            _ if word.eq_ignore_ascii_case(b"off") => 0,
             _ => {
-                let word = String::from_utf8_lossy(&word).into_owned();
                 return Err(format!(
-                    "invalid value \"{word}\" in \"http_sendfile\" directive, \
-                     it must be \"on\" or \"off\""
+                    "invalid value \"{}\" in \"http_sendfile\" directive, \
+                     it must be \"on\" or \"off\"",
+                    String::from_utf8_lossy(word)
                 )
                 .into());
             }

@@ -45,6 +45,10 @@ fn begin(r: Request, conf: &'static LocationConf, settings: &'static Settings) -
         return Step::Declined;
     }
     let id = id::trailing(r.uri());
+    if let Some(record) = before {
+        // The key may name the ID: this one, not that of the lookup before the redirect.
+        record.id.set(id);
+    }
     let key = match conf.key {
         None | Some(Key::Id) => id,
         Some(Key::Text { needs_id: true, .. }) if id.is_none() => None,

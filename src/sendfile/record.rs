@@ -57,6 +57,8 @@ impl Record {
         self.id.set(id);
         self.outcome.set(None);
         self.uri.set(&[]);
+        self.root.set(0);
+        self.took.set(None);
         self.address.set(None);
         self.began.set(now);
         self.stale.set(false);

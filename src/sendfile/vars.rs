@@ -26,7 +26,7 @@ impl Variable for Id {
     fn value(r: Request) -> Option<&'static [u8]> {
         match record::find::<Record>(r) {
             Some(record) => record.id.get(),
-            None => id::trailing(r.uri()).and_then(|id| r.copy(id)),
+            None => id::trailing(r.uri()),
         }
     }
 }

@@ -66,8 +66,11 @@ impl<'a> Cache<'a> {
     /// `None`: fewer than [`WORDS_MIN`] words.
     pub fn create(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
         words.get(WORDS_MIN.checked_sub(1)?)?;
-        for word in words {
-            word.store(0, Relaxed);
+        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
+        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
+            let areas = areas(words);
+            let index = areas.iter().flat_map(|area| area.index);
+            index.chain(&words[..HEADER]).for_each(|word| word.store(0, Relaxed));
         }
         words[1].store(words.len() as u64, Relaxed);
         words[2].store(hash_key.0, Relaxed);
@@ -83,13 +86,9 @@ impl<'a> Cache<'a> {
         if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
             return None;
         }
-        let body = &words[HEADER..];
-        let (paths, misses) = body.split_at(body.len() - body.len() / 8 / BUCKET * BUCKET);
-        Some(Self {
-            hash_key: (words[2].load(Relaxed), words[3].load(Relaxed)),
-            paths: Area::new(paths, &words[HEADS[0]], 5),
-            misses: Area::new(misses, &words[HEADS[1]], 3),
-        })
+        let [paths, misses] = areas(words);
+        let hash_key = (words[2].load(Relaxed), words[3].load(Relaxed));
+        Some(Self { hash_key, paths, misses })
     }
 
     /// What is held for `lookup`; a path is written to `path`.
@@ -122,6 +121,13 @@ impl<'a> Cache<'a> {
         hasher.write(lookup.key);
         hasher.finish()
     }
+}
+
+/// The areas of paths and of misses: seven eighths and one eighth of the memory.
+fn areas(words: &[Word]) -> [Area<'_>; 2] {
+    let body = &words[HEADER..];
+    let (paths, misses) = body.split_at(body.len() - body.len() / 8 / BUCKET * BUCKET);
+    [Area::new(paths, &words[HEADS[0]], 5), Area::new(misses, &words[HEADS[1]], 3)]
 }
 
 /// A ring of entries and the index to it.
@@ -161,10 +167,13 @@ impl<'a> Area<'a> {
     }
 
     fn get(&self, hash: u64, lookup: Lookup<'_>, path: &mut Vec<u8>) -> Option<u64> {
-        let (_, entry) = self.find(hash, lookup, Some(path))?;
+        let (slot, entry) = self.find(hash, lookup, Some(path))?;
         let newer_half = self.head.load(Relaxed) + self.ring.len() as u64 / 2;
         if entry.position < newer_half {
-            self.put(hash, lookup, path, entry.time);
+            // In the very place of what was read: a newer answer is not to be buried.
+            if let Some(position) = self.append(lookup, path, entry.time) {
+                slot.replace(index_word(hash, position));
+            }
         }
         Some(entry.time)
     }
@@ -260,8 +269,15 @@ impl<'a> Area<'a> {
     }
 
     fn put(&self, hash: u64, lookup: Lookup<'_>, path: &[u8], time: u64) {
+        if let Some(position) = self.append(lookup, path, time) {
+            self.publish(hash, lookup, position);
+        }
+    }
+
+    /// Writes an entry to the ring, where nobody finds it yet. `None`: it is too long to be kept.
+    fn append(&self, lookup: Lookup<'_>, path: &[u8], time: u64) -> Option<u64> {
         if lookup.key.len() > key::MAX_LEN || path.len() > path::MAX_LEN {
-            return;
+            return None;
         }
         let entry = Entry {
             position: 0,
@@ -275,14 +291,14 @@ impl<'a> Area<'a> {
         };
         let length = ENTRY_HEADER + entry.key_words() + entry.path_words();
         if length > self.ring.len() as u64 / 8 {
-            return;
+            return None;
         }
         // The position is counted one lap ahead of the words reserved: `head` is then the oldest
         // position that is still whole.
         let position = self.head.fetch_add(length, AcqRel) + self.ring.len() as u64;
         let mut sum = Checksum::new(entry.meta, entry.store);
         let mut words = self.at(position);
-        let Some(checksum) = words.next() else { return };
+        let checksum = words.next()?;
         let body = [entry.meta, entry.store].into_iter();
         let data = lookup.key.chunks(8).chain(path.chunks(8)).map(|bytes| {
             let word = packed(bytes);
@@ -293,14 +309,14 @@ impl<'a> Area<'a> {
             word.store(value, Relaxed);
         }
         checksum.store(sum.finish(), Relaxed);
-        self.publish(hash, lookup, position);
+        Some(position)
     }
 
     /// Names the entry in the index: in the place of an older one of its key, else in the place of
     /// the oldest, free slots being older than all. Others may be publishing too; after a few lost
     /// races the entry is given up, which costs a lookup and nothing else.
     fn publish(&self, hash: u64, lookup: Lookup<'_>, position: u64) {
-        let new = hash >> POSITION_BITS << POSITION_BITS | position & POSITION_MASK;
+        let new = index_word(hash, position);
         for _ in 0..4 {
             let slot = match self.find(hash, lookup, None) {
                 Some((slot, _)) if slot.position() > position => return,
@@ -318,6 +334,11 @@ impl<'a> Area<'a> {
             slot.replace(0);
         }
     }
+}
+
+/// What names an entry in the index.
+fn index_word(hash: u64, position: u64) -> u64 {
+    hash >> POSITION_BITS << POSITION_BITS | position & POSITION_MASK
 }
 
 /// A word of the index and what it held when it was looked at.

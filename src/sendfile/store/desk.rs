@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 
 use nginx_sys::NGX_LOG_ERR;
+use slotmap::SecondaryMap;
 
 use super::network::ConnectionId;
 use crate::core::flight::{FlightId, Flights, Target, WaiterId};
@@ -75,7 +76,9 @@ pub struct Desk {
     pub flights: Flights<Request, Attempt>,
     /// Flights whose server has just failed them, for the store to retry.
     pub failed: Vec<(FlightId, Failure)>,
-    ready: VecDeque<(WaiterId, Request)>,
+    /// Those who have their answers, in order; one who has ended meanwhile is only in the queue.
+    ready: SecondaryMap<WaiterId, Request>,
+    ready_queue: VecDeque<WaiterId>,
     spare_peers: Vec<Peer>,
     hasher: RandomState,
 }
@@ -88,7 +91,8 @@ impl Desk {
     pub fn reserve(&mut self, settings: &Settings) -> Result<(), NoMemory> {
         self.flights.reserve(settings.class)?;
         let (flights, waiters) = self.flights.count();
-        self.ready.try_reserve(waiters + 1).map_err(|_| NoMemory)?;
+        self.ready.try_set_capacity(self.flights.waiter_slots()).map_err(|_| NoMemory)?;
+        self.ready_queue.try_reserve(waiters + 1).map_err(|_| NoMemory)?;
         self.failed.try_reserve(flights + 1).map_err(|_| NoMemory)?;
         self.spare_peers.try_reserve(flights + 1).map_err(|_| NoMemory)?;
         if self.spare_peers.is_empty() {
@@ -188,7 +192,9 @@ impl Desk {
     pub fn forget(&mut self, waiter: WaiterId) {
         match self.flights.leave(waiter) {
             Some((_, flight)) => self.lead_no_more(flight, waiter, Verdict::Fine),
-            None => self.ready.retain(|(ready, _)| *ready != waiter),
+            None => {
+                self.ready.remove(waiter);
+            }
         }
     }
 
@@ -228,7 +234,8 @@ impl Desk {
         outcome: Outcome,
         path: Option<&[u8]>,
     ) {
-        self.ready.push_back((waiter, r));
+        self.ready.insert(waiter, r);
+        self.ready_queue.push_back(waiter);
         let Some(record) = record::current::<Record>(r) else {
             return;
         };
@@ -260,14 +267,17 @@ impl Desk {
 
     /// Whether a waiter's answer has come before it began to wait; it is then not to be resumed.
     pub fn take_ready(&mut self, waiter: WaiterId) -> bool {
-        let before = self.ready.len();
-        self.ready.retain(|(ready, _)| *ready != waiter);
-        self.ready.len() != before
+        self.ready.remove(waiter).is_some()
     }
 
     /// Somebody to be resumed.
     pub fn next_ready(&mut self) -> Option<Request> {
-        self.ready.pop_front().map(|(_, r)| r)
+        while let Some(waiter) = self.ready_queue.pop_front() {
+            if let Some(r) = self.ready.remove(waiter) {
+                return Some(r);
+            }
+        }
+        None
     }
 
     /// Where to say something of a flight: the log of who has waited longest.

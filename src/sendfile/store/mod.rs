@@ -92,8 +92,10 @@ struct Waiting;
 impl Sleeper for Waiting {
     fn ended(number: u64) {
         let waiter = WaiterId::from(KeyData::from_ffi(number));
-        STORE.with_borrow_mut(|store| {
-            if let Some(store) = store {
+        // Making a connection can make nginx close others for want of room: those of clients that have
+        // their answers, so that nobody is forgotten who waits.
+        STORE.with(|store| {
+            if let Some(store) = store.try_borrow_mut().ok().as_mut().and_then(|s| s.as_mut()) {
                 store.desk.forget(waiter);
                 store.let_go();
             }
@@ -166,7 +168,11 @@ impl Store {
         if is_new {
             self.try_servers(flight);
         }
-        Ok(Some(waiter).filter(|waiter| !self.desk.take_ready(*waiter)))
+        if self.desk.take_ready(waiter) {
+            self.let_go();
+            return Ok(None);
+        }
+        Ok(Some(waiter))
     }
 
     /// Sends a flight to the next server that can be reached, or ends it.
@@ -270,7 +276,8 @@ impl Store {
             r.log().write(NGX_LOG_ERR, format_args!("memcached timed out"));
             self.desk.deliver(flight, (waiter, r), Outcome::Timeout, None);
             let connection = self.desk.overdue(flight, waiter);
-            if let Some(id) = connection.filter(|id| self.network.is_silent(*id, flight)) {
+            let timeout = self.desk.settings(flight).map_or(u64::MAX, |settings| settings.timeout);
+            if let Some(id) = connection.filter(|id| self.network.is_hung(*id, timeout)) {
                 self.lose(id, Loss::Hung);
             }
         }

@@ -23,6 +23,10 @@ use crate::nginx::{exiting, now};
 /// Milliseconds for which a server that could not be reached is left alone: at first, and at most.
 const BACK_OFF: (u64, u64) = (20, 1000);
 
+/// Questions that a server may owe answers to. A store that falls so far behind answers too late for
+/// everybody: what comes now is refused at once.
+const PENDING_MAX: usize = 16 * 1024;
+
 /// Bytes read at once: some hundred answers.
 const BUFFER: usize = 16 * 1024;
 
@@ -99,7 +103,7 @@ pub struct Network {
 
 impl Network {
     pub fn new() -> Self {
-        let log = ConnectionLog::new(c"talking to memcached");
+        let log = ConnectionLog::new();
         let turn = Event::new::<Turn>(log.log());
         Self {
             log,
@@ -145,7 +149,11 @@ impl Network {
     /// The connection to a server, a new one if need be. `None`: none can be made now.
     pub fn connection_to(&mut self, server: usize, timeout: u64) -> Option<ConnectionId> {
         let id = self.servers[server].connection.or_else(|| self.open(server, timeout))?;
-        self.connections.get_mut(id)?.pipeline.reserve().ok()?;
+        let pipeline = &mut self.connections.get_mut(id)?.pipeline;
+        if pipeline.pending() >= PENDING_MAX {
+            return None;
+        }
+        pipeline.reserve().ok()?;
         Some(id)
     }
 
@@ -297,9 +305,10 @@ impl Network {
         connection.socket.watch().map_err(|()| Loss::Closed)
     }
 
-    /// Whether a connection has said nothing since a flight was sent on it.
-    pub fn is_silent(&self, id: ConnectionId, flight: FlightId) -> bool {
-        self.connections.get(id).is_some_and(|connection| connection.pipeline.silent_since(flight))
+    /// Whether a connection has owed an answer for as long as a lookup may take, and said nothing.
+    pub fn is_hung(&self, id: ConnectionId, timeout: u64) -> bool {
+        let connection = self.connections.get(id);
+        connection.is_some_and(|connection| connection.pipeline.silence(now()) >= timeout)
     }
 
     /// Closes a connection. `None`: it has ended before.
