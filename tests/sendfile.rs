@@ -277,3 +277,23 @@ fn connections_to_the_store_stay_open() {
     assert_eq!(store.requests(), 100);
     assert!(store.connections() <= 4, "{} connections for one client", store.connections());
 }
+
+#[test]
+fn a_key_after_an_error_page_names_its_own_id() {
+    let memcached = Memcached::start();
+    memcached.set("picture:0", common::site::path_of(0));
+    memcached.set("picture:1", "wrong");
+    let nginx = Setup::new()
+        .store(&memcached.address())
+        .files(0..1)
+        .location(
+            "/first/",
+            "http_sendfile on; http_sendfile_fallback off; error_page 404 = /picture/0;",
+        )
+        .location("/picture/", "http_sendfile on; http_sendfile_key picture:$sendfile_id;")
+        .start();
+    let response = nginx.get("/first/1");
+    assert_eq!((response.status, response.body), (200, common::site::content_of(0)));
+    let log = nginx.wait_for_access("/first/1");
+    assert_eq!(log["id"], "0");
+}

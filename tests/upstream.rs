@@ -302,6 +302,29 @@ fn memcached_pass_may_use_the_same_block_and_its_connections() {
 }
 
 #[test]
+fn a_kept_connection_that_a_lookup_holds_may_be_closed_by_its_server() {
+    let store = Store::start(|exchange| match exchange.key.as_str() {
+        "kept" => exchange.value("a value"),
+        _ => Ok(()),
+    });
+    let nginx = Setup::new()
+        .http(&format!("upstream stores {{ server {}; keepalive 2; }}\n", store.address()))
+        .store("stores")
+        .lookups("http_sendfile_fallback off; http_sendfile_timeout 30s;")
+        .location("/value/", "set $memcached_key $arg_key; memcached_pass stores;")
+        .start();
+    let worker = nginx.worker();
+    assert_eq!(nginx.get("/value/?key=kept").text(), "a value");
+    let mut waiting = nginx.connect();
+    waiting.ask("/file/7");
+    wait_until("the lookup", || store.requests_for("7") == 1);
+    store.hang_up();
+    assert_eq!(waiting.read("GET").status, 502);
+    assert_eq!(nginx.get("/value/?key=kept").text(), "a value");
+    assert_eq!(nginx.worker(), worker);
+}
+
+#[test]
 fn a_unix_socket_serves() {
     let directory = tempfile::tempdir().expect("a directory");
     let memcached = Memcached::start_on_socket(&directory.path().join("memcached.sock"));
