@@ -65,7 +65,7 @@ fn what_the_outer_level_sets_the_inner_one_inherits_or_overrides() {
         .location("/down/", "internal; return 200 down:$uri;")
         .location("/inherits/", "")
         .location("/key/", "http_sendfile_key inner:$sendfile_id;")
-        .location("/root/", "http_sendfile_root /down/;")
+        .location("/rooted/", "http_sendfile_root /down/;")
         .location("/off/", "http_sendfile off;")
         .location(
             "/pass/",
@@ -79,7 +79,7 @@ fn what_the_outer_level_sets_the_inner_one_inherits_or_overrides() {
     assert_eq!(nginx.get("/inherits/1").text(), "up:/up/one");
     assert_eq!(nginx.get("/inherits/1").lookup(), "HIT");
     assert_eq!(nginx.get("/key/1").text(), "up:/up/two");
-    assert_eq!(nginx.get("/root/1").text(), "down:/down/one");
+    assert_eq!(nginx.get("/rooted/1").text(), "down:/down/one");
     assert_eq!(nginx.get("/off/1").lookup(), "-");
     let other_store = nginx.get("/pass/1");
     assert_eq!((other_store.status, other_store.lookup()), (404, "MISS"));
