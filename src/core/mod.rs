@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod bucket;
 pub mod flight;
 pub mod id;
 pub mod key;
@@ -20,6 +21,7 @@ pub mod memcache;
 pub mod path;
 pub mod pipeline;
 pub mod policy;
+pub mod rate;
 pub mod value;
 
 /// There was no memory. The structure is as it was before.
