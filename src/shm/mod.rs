@@ -5,8 +5,10 @@
 //! each process may have the memory elsewhere.
 
 pub mod cache;
+pub mod limiter;
 #[cfg(not(shuttle))]
 mod map;
+pub mod pair;
 
 #[cfg(not(shuttle))]
 pub use map::words;

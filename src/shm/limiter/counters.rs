@@ -1,0 +1,59 @@
+//! What a zone has done, counted without one worker waiting for another.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::shm::Word;
+
+/// Stripes of counters. Workers of one number modulo this share one: after a reload there are two.
+const STRIPES: usize = 16;
+
+/// Words of a stripe: a cache line.
+const STRIPE: usize = 8;
+
+/// Words of all.
+pub const WORDS: usize = STRIPES * STRIPE;
+
+/// What is counted; the first five as NGINX Plus names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Requests that passed at once.
+    Passed,
+    /// Requests that were held back.
+    Delayed,
+    /// Requests that were refused.
+    Rejected,
+    /// Requests that a dry run would have held back.
+    DelayedDryRun,
+    /// Requests that a dry run would have refused.
+    RejectedDryRun,
+    /// Keys that were put into the table.
+    Inserted,
+    /// Keys that gave way to others while they owed nothing any more.
+    Evicted,
+    /// Keys that gave way to others while they still owed.
+    EvictedInDebt,
+}
+
+/// The counters of a zone.
+#[derive(Clone, Copy)]
+pub struct Counters<'a>(&'a [Word]);
+
+impl<'a> Counters<'a> {
+    /// Over [`WORDS`] words, at the start of a cache line.
+    pub fn new(words: &'a [Word]) -> Self {
+        Self(&words[..WORDS])
+    }
+
+    /// Counts one more, and returns a number that this stripe has not given for 2²⁸ calls.
+    #[inline]
+    pub fn add(&self, counter: Counter, worker: usize) -> u32 {
+        let stripe = worker % STRIPES;
+        let before = self.0[stripe * STRIPE + counter as usize].fetch_add(1, Relaxed);
+        (stripe as u32) << 28 | (before as u32 & 0x0fff_ffff)
+    }
+
+    /// How many there were.
+    pub fn sum(&self, counter: Counter) -> u64 {
+        self.0.chunks(STRIPE).map(|stripe| stripe[counter as usize].load(Relaxed)).sum()
+    }
+}

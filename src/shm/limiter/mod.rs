@@ -1,0 +1,174 @@
+//! A limiter's zone: the buckets of its keys, its counters, and the names of the heaviest keys.
+//!
+//! In words: a header of 8 (magic and version, length, two words of hash key, the place of the
+//! sweep), the counters, the heaviest keys, and the slots, of two words each, to the end.
+
+pub mod counters;
+pub mod heaviest;
+pub mod table;
+
+#[cfg(all(test, not(shuttle)))]
+mod tests;
+
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use siphasher::sip::SipHasher13;
+
+use self::counters::{Counter, Counters};
+use self::heaviest::{Heaviest, Heavy};
+use self::table::{Charge, Evicted, Table};
+use super::pair::Pair;
+use super::Word;
+use crate::core::bucket::{Bucket, Limit, Offer};
+use crate::core::rate::Rate;
+
+/// "smartLM" and the version of the layout.
+const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x01");
+
+/// Words of the header.
+const HEADER: usize = 8;
+
+/// A sweep's slice is this part of all slots, so that a thousand slices visit every slot …
+const SLICES: usize = 1024;
+/// … but no fewer than this.
+const SLICE_MIN: usize = 4096;
+
+/// When and by whom the limiter is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// A clock of milliseconds, the same for all workers.
+    pub now: u64,
+    /// The worker's number, by which it has counters of its own.
+    pub worker: usize,
+}
+
+/// A key's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag(u64);
+
+/// A limiter over its memory. Cheap to make; all state is in the words.
+#[derive(Clone, Copy)]
+pub struct Limiter<'a> {
+    hash_key: (u64, u64),
+    cursor: &'a Word,
+    counters: Counters<'a>,
+    heaviest: Heaviest<'a>,
+    table: Table<'a>,
+}
+
+#[cfg(not(shuttle))]
+impl<'a> Limiter<'a> {
+    /// Formats `words` as an empty limiter. The key makes the places of keys unpredictable to clients.
+    /// `None`: there are too few words.
+    pub fn create(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
+        Self::over(words, (0, 0))?;
+        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
+        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
+            words.iter().for_each(|word| word.store(0, Relaxed));
+        }
+        words[1].store(words.len() as u64, Relaxed);
+        words[2].store(hash_key.0, Relaxed);
+        words[3].store(hash_key.1, Relaxed);
+        words[0].store(MAGIC, Release);
+        Self::open(words)
+    }
+
+    /// The limiter that [`Self::create`] has made of `words`. `None`: these words are none of this
+    /// layout and size.
+    pub fn open(words: &'a [Word]) -> Option<Self> {
+        words.get(HEADER)?;
+        if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
+            return None;
+        }
+        Self::over(words, (words[2].load(Relaxed), words[3].load(Relaxed)))
+    }
+
+    fn over(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
+        let (header, rest) = words.split_at_checked(HEADER)?;
+        let (counters, rest) = rest.split_at_checked(counters::WORDS)?;
+        let (heaviest, slots) = rest.split_at_checked(heaviest::words_of(words.len()))?;
+        Some(Self {
+            hash_key,
+            cursor: &header[4],
+            counters: Counters::new(counters),
+            heaviest: Heaviest::new(heaviest),
+            table: Table::new(super::map::pairs(slots))?,
+        })
+    }
+}
+
+impl Limiter<'_> {
+    /// Whether this processor can do what [`Pair`] needs.
+    pub fn is_supported() -> bool {
+        Pair::is_supported()
+    }
+
+    /// The number of keys for which there is room.
+    pub fn capacity(&self) -> usize {
+        self.table.len()
+    }
+
+    /// A key's hash.
+    #[inline]
+    pub fn tag(&self, key: &[u8]) -> Tag {
+        // A tag of zero would be that of a free slot.
+        Tag(SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(key).max(1))
+    }
+
+    /// What is held of a key.
+    #[inline]
+    pub fn bucket(&self, tag: Tag) -> Bucket {
+        self.table.bucket(tag.0)
+    }
+
+    /// Lets `limit` decide about a request, and charges the key if it passes.
+    #[inline]
+    pub fn charge(&self, tag: Tag, limit: &Limit, turn: Turn) -> (Offer, Option<Charge>) {
+        self.table.charge(
+            tag.0,
+            limit,
+            turn,
+            || self.counters.add(Counter::Inserted, turn.worker),
+            |evicted| match evicted {
+                Evicted::Nobody => {}
+                Evicted::Idle => self.count(Counter::Evicted, turn),
+                Evicted::InDebt => self.count(Counter::EvictedInDebt, turn),
+            },
+        )
+    }
+
+    /// Takes a charge back.
+    pub fn restore(&self, charge: Charge) {
+        self.table.restore(charge);
+    }
+
+    /// Counts an outcome.
+    #[inline]
+    pub fn count(&self, counter: Counter, turn: Turn) {
+        self.counters.add(counter, turn.worker);
+    }
+
+    /// Counts a key that was refused or held back among the heaviest.
+    #[inline]
+    pub fn count_heavy(&self, tag: Tag, key: &[u8]) {
+        self.heaviest.add(tag.0, key);
+    }
+
+    /// How often something has been counted since the zone was made.
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.counters.sum(counter)
+    }
+
+    /// The heaviest keys, the first first.
+    pub fn heaviest(&self) -> Vec<Heavy> {
+        self.heaviest.list()
+    }
+
+    /// Looks after a slice of the slots, the next one. It is to be called so often that a thousand
+    /// calls fit into 12 days; `rate` is that of all keys, if they have one.
+    pub fn sweep(&self, rate: Option<Rate>, now: u64) {
+        let slice = (self.table.len() / SLICES).max(SLICE_MIN);
+        let start = self.cursor.fetch_add(slice as u64, Relaxed);
+        self.table.sweep((start % self.table.len() as u64) as usize, slice, rate, now);
+    }
+}
