@@ -3,55 +3,25 @@
 
 mod common;
 
+use common::level::{self, Level, EVERYWHERE};
 use common::memcached::Memcached;
 use common::setup::Setup;
 
 use Level::{Http, Location, Main, Server, Upstream};
 
-/// Where a directive stands.
-#[derive(Clone, Copy, Debug)]
-enum Level {
-    Main,
-    Http,
-    Server,
-    Location,
-    Upstream,
+fn setup() -> Setup {
+    Setup::new().http("http_sendfile_cache_zone known:1m;\n")
 }
 
-fn at(level: Level, directives: &str) -> Setup {
-    let setup = Setup::new().http("http_sendfile_cache_zone known:1m;\n");
-    match level {
-        Main => setup.main(directives),
-        Http => setup.http(directives),
-        Server => setup.server(directives),
-        Location => setup.server(&format!("location /here/ {{\n{directives}\n}}")),
-        Upstream => {
-            setup.http(&format!("upstream stores {{\nserver 127.0.0.1:1;\n{directives}\n}}"))
-        }
-    }
-}
-
-/// `nginx -t` must fail, say `message`, and name file and line of the (last) directive.
 #[track_caller]
 fn refused(level: Level, directives: &str, message: &str) {
-    let check = at(level, directives).check();
-    assert!(!check.accepted, "accepted: {directives}");
-    assert!(check.message.contains(message), "{directives}\ngave {}\nnot {message}", check.message);
-    let last = directives.lines().last().expect("a directive");
-    let lines: Vec<&str> = check.configuration.lines().collect();
-    let line = 1 + lines.iter().rposition(|line| *line == last).expect("the directive");
-    let place = format!("nginx.conf:{line}");
-    assert!(check.message.contains(&place), "{directives}\ngave {}\nnot {place}", check.message);
+    level::refused(setup(), level, directives, message);
 }
 
 #[track_caller]
 fn accepted(level: Level, directives: &str) {
-    let check = at(level, directives).check();
-    assert!(check.accepted, "{directives}\nrefused: {}", check.message);
-    assert!(!check.message.contains("[warn]"), "{directives}\nwarned: {}", check.message);
+    level::accepted(setup(), level, directives);
 }
-
-const EVERYWHERE: [Level; 3] = [Http, Server, Location];
 
 #[test]
 fn good_arguments_are_taken_at_every_level() {
@@ -174,7 +144,7 @@ fn the_smallest_zone_that_is_taken_works() {
 #[test]
 fn a_zone_that_nobody_declares_is_refused_by_name() {
     for level in EVERYWHERE {
-        let check = at(level, "http_sendfile_cache nowhere;").check();
+        let check = level::at(setup(), level, "http_sendfile_cache nowhere;").check();
         assert!(!check.accepted && check.message.contains("\"nowhere\""), "{}", check.message);
     }
 }
@@ -182,7 +152,7 @@ fn a_zone_that_nobody_declares_is_refused_by_name() {
 #[test]
 fn a_store_that_nobody_declares_is_refused_by_name() {
     for name in ["nowhere", "127.0.0.1"] {
-        let check = at(Server, &format!("http_sendfile_pass {name};")).check();
+        let check = level::at(setup(), Server, &format!("http_sendfile_pass {name};")).check();
         assert!(!check.accepted, "accepted: {name}");
         assert!(check.message.contains(&format!("\"{name}\"")), "{}", check.message);
     }
@@ -286,7 +256,7 @@ fn a_directive_stands_where_it_belongs() {
 
 #[test]
 fn an_unknown_variable_in_a_key_is_refused() {
-    let check = at(Server, "http_sendfile_key $no_such_variable;").check();
+    let check = level::at(setup(), Server, "http_sendfile_key $no_such_variable;").check();
     assert!(!check.accepted, "an unknown variable");
     assert!(check.message.contains("unknown \"no_such_variable\" variable"), "{}", check.message);
 }

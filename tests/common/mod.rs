@@ -5,7 +5,11 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod clock;
 pub mod curl;
+pub mod level;
+pub mod limit;
+pub mod limited;
 pub mod load;
 pub mod memcached;
 pub mod nginx;

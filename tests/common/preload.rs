@@ -1,5 +1,5 @@
-//! The library of `tests/preload`, built on first use, and the file through which a test commands
-//! the copy that nginx has loaded.
+//! The library `tests/preload/preload.c`, built on first use, and the file through which a test
+//! commands the copy that nginx has loaded.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -67,27 +67,30 @@ impl Preload {
 
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
-        let library = directory.join("libpreload.so");
-        let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-        let compiler = cc::Build::new()
-            .target(&target)
-            .host(&target)
-            .opt_level(2)
-            .out_dir(directory)
-            .cargo_metadata(false)
-            .get_compiler();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/preload/preload.c");
-        let output = compiler
-            .to_command()
-            .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-fno-builtin", "-o"])
-            .arg(&library)
-            .arg(source)
-            .arg("-ldl")
-            .output()
-            .expect("a C compiler");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        library
-    })
+    LIBRARY.get_or_init(|| build("preload"))
+}
+
+/// Builds `tests/preload/NAME.c`.
+pub(super) fn build(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let library = directory.join(format!("lib{name}.so"));
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let compiler = cc::Build::new()
+        .target(&target)
+        .host(&target)
+        .opt_level(2)
+        .out_dir(directory)
+        .cargo_metadata(false)
+        .get_compiler();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/preload/{name}.c"));
+    let output = compiler
+        .to_command()
+        .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-fno-builtin", "-o"])
+        .arg(&library)
+        .arg(source)
+        .arg("-ldl")
+        .output()
+        .expect("a C compiler");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    library
 }

@@ -258,7 +258,7 @@ http {{
         command.env_remove("NGINX"); // nginx would take it for sockets to inherit
         if super::sanitized() {
             // The configuration lets it through to a new binary as well.
-            command.env("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1");
+            command.env("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1:verify_asan_link_order=0");
         }
         command
     }
