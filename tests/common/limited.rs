@@ -1,4 +1,7 @@
-//! nginx's limiter and ours in one server: the same directives but for their prefix, fed the same.
+//! nginx's limiter and ours: the same directives but for their prefix, fed the same.
+
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::client::{Client, Response};
 use super::nginx::Nginx;
@@ -8,9 +11,64 @@ use super::setup::Setup;
 const VERDICTS: &str = "add_header X-limit_req $limit_req_status always;
     add_header X-smart_limit $smart_limit_status always;\n";
 
+/// Both limiters, by the prefix of their directives.
+const LIMITERS: [&str; 2] = ["limit_req", "smart_limit"];
+
 /// What an operator does to a configuration of `limit_req`.
 pub fn renamed(text: &str) -> String {
     text.replace("limit_req", "smart_limit")
+}
+
+/// The configuration of `limit_req` for the limiter with this prefix.
+pub fn renamed_for(limiter: &str, text: &str) -> String {
+    text.replace("limit_req", limiter)
+}
+
+/// Runs a test for both limiters at once, each with an nginx of its own.
+#[track_caller]
+pub fn each_limiter(test: impl Fn(&str) + Sync) {
+    thread::scope(|scope| {
+        let running = LIMITERS.map(|limiter| {
+            let test = &test;
+            (limiter, scope.spawn(move || test(limiter)))
+        });
+        for (limiter, running) in running {
+            assert!(running.join().is_ok(), "it fails with {limiter}");
+        }
+    });
+}
+
+/// How far a time may be off: nginx's clock ticks in milliseconds, and is read once in a turn of its
+/// loop.
+pub const TICK: Duration = Duration::from_millis(5);
+
+/// One of several answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// How long after the first request was sent it was there.
+    pub after: Duration,
+}
+
+/// The answers to GETs of these paths, each over a connection of its own, sent in their order without
+/// waiting.
+#[track_caller]
+pub fn ask_at_once(nginx: &Nginx, paths: &[&str]) -> Vec<Answer> {
+    let mut clients: Vec<_> = paths.iter().map(|path| (path, nginx.connect())).collect();
+    let began = Instant::now();
+    for (path, client) in &mut clients {
+        client.ask(path);
+    }
+    thread::scope(|scope| {
+        let read = |mut client: Client| {
+            let status = client.read("GET").status;
+            Answer { status, after: began.elapsed() }
+        };
+        let readers: Vec<_> =
+            clients.into_iter().map(|(_, client)| scope.spawn(move || read(client))).collect();
+        readers.into_iter().map(|reader| reader.join().expect("an answer")).collect()
+    })
 }
 
 /// The directives of nginx's limiter, and after them the same of ours.
@@ -76,7 +134,7 @@ impl Pair {
     }
 
     fn connect_both(&self, target: &str) -> [(String, Client); 2] {
-        ["limit_req", "smart_limit"].map(|name| (format!("/{name}/{target}"), self.nginx.connect()))
+        LIMITERS.map(|name| (format!("/{name}/{target}"), self.nginx.connect()))
     }
 
     /// What both limiters have logged, as [`logged`] says it; asserts that it is the same, and
