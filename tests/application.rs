@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::application::{application, pass};
 use common::client::request;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
@@ -12,32 +13,10 @@ use common::setup::Setup;
 use common::site;
 use common::store::{Gate, Store};
 
-/// An application that tells what it was sent. It is two servers of nginx: the first one knows the
-/// body, because it passes it on, and the second one answers.
-fn application(setup: Setup) -> Setup {
-    let prefix = setup.prefix().display().to_string();
-    setup.http(&format!(
-        "client_body_buffer_size 512k;
-        server {{
-            listen unix:{prefix}/application.sock;
-            location / {{
-                proxy_set_header X-Body $request_body;
-                proxy_pass http://unix:{prefix}/echo.sock;
-            }}
-        }}
-        server {{
-            listen unix:{prefix}/echo.sock;
-            large_client_header_buffers 4 512k;
-            add_header X-Method $request_method;
-            location / {{ return 200 '$request_uri [$http_x_body] $http_x_custom\\n'; }}
-        }}\n"
-    ))
-}
-
 /// `/file/ID` beside the application, files of IDs 0 to 9.
 fn beside(store: &str, directives: &str) -> Nginx {
     let setup = application(Setup::new()).store(store).files(0..10);
-    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
+    let pass = pass(&setup);
     setup.lookups(&format!("{pass} {directives}")).start()
 }
 
@@ -181,7 +160,7 @@ fn a_static_file_is_the_fallback_where_there_is_no_application() {
 fn try_files_runs_first() {
     let store = Store::start(|exchange| exchange.path());
     let setup = application(Setup::new()).store(&store.address()).files(0..10);
-    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
+    let pass = pass(&setup);
     let nginx = setup
         .document("file/7", b"a document\n")
         .document("plain/7", b"another document\n")
@@ -199,7 +178,7 @@ fn try_files_runs_first() {
 fn the_target_of_a_hit_may_be_an_application_too() {
     let memcached = Memcached::with_paths(7..8);
     let setup = application(Setup::new()).store(&memcached.address());
-    let pass = format!("proxy_pass http://unix:{}/application.sock;", setup.prefix().display());
+    let pass = pass(&setup);
     let nginx = setup
         .server("http_sendfile on; http_sendfile_root /remote/;\n")
         .location("/remote/", &format!("internal; {pass}"))

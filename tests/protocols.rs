@@ -4,36 +4,12 @@
 mod common;
 
 use common::client::Client;
-use common::curl::{curl, try_curl, write_certificate};
+use common::curl::{curl, try_curl};
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::port::Port;
 use common::setup::{self, Setup};
 use common::{site, wait_until};
-
-/// A second server that listens on `port` with `parameters`, and looks up `/file/ID`.
-fn second_server(setup: Setup, port: &Port, parameters: &str, directives: &str) -> Setup {
-    let prefix = setup.prefix().display().to_string();
-    setup.http(&format!(
-        "server {{
-            listen {} {parameters};
-            {directives}
-            location /file/ {{ http_sendfile on; }}
-            location /files/ {{ internal; alias {prefix}/files/; }}
-        }}\n",
-        port.address()
-    ))
-}
-
-/// The parameters of `listen` and the directive that switch HTTP/2 on in this version of nginx.
-fn http2() -> (&'static str, &'static str) {
-    assert!(setup::built_with("http_v2_module"), "this nginx has no HTTP/2");
-    if setup::version() >= (1, 25, 1) {
-        ("", "http2 on;")
-    } else {
-        ("http2", "")
-    }
-}
 
 /// Asks for many IDs over one connection of curl's and looks at every body.
 fn ask_for_all(port: &Port, options: &[&str]) {
@@ -56,17 +32,9 @@ fn ask_for_all(port: &Port, options: &[&str]) {
 
 #[test]
 fn smoke_tls_and_http_2_serve_many_streams_at_once() {
-    assert!(setup::built_with("http_ssl_module"), "this nginx has no TLS");
     let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
-    let (parameters, directive) = http2();
-    let setup = Setup::new();
-    let prefix = setup.prefix().display().to_string();
-    write_certificate(setup.prefix());
-    let directives = format!(
-        "{directive} ssl_certificate {prefix}/certificate.pem; ssl_certificate_key {prefix}/key.pem;"
-    );
-    let setup = second_server(setup, &port, &format!("ssl {parameters}"), &directives);
-    let _nginx = setup.store(&memcached.address()).files(0..40).start();
+    let setup = Setup::new().https(&port).store(&memcached.address());
+    let _nginx = setup.files(0..40).lookups("").start();
     ask_for_all(&port, &["--insecure", "--http1.1"]);
     ask_for_all(&port, &["--insecure", "--http2"]);
     ask_for_all(&port, &["--insecure", "--http2", "--parallel", "--parallel-max", "40"]);
@@ -75,9 +43,8 @@ fn smoke_tls_and_http_2_serve_many_streams_at_once() {
 #[test]
 fn http_2_without_tls_is_served() {
     let (memcached, port) = (Memcached::with_paths(0..10), Port::reserve());
-    let (parameters, directive) = http2();
-    let setup = second_server(Setup::new(), &port, parameters, directive);
-    let _nginx = setup.store(&memcached.address()).files(0..10).start();
+    let setup = Setup::new().http2(&port).store(&memcached.address());
+    let _nginx = setup.files(0..10).lookups("").start();
     let uri = format!("http://{}/file/7", port.address());
     let format = "%{http_version} %{http_code}";
     let seen = curl(&["--http2-prior-knowledge", "-w", format, &uri]);
@@ -87,10 +54,8 @@ fn http_2_without_tls_is_served() {
 #[test]
 fn streams_whose_client_leaves_leave_nothing_behind() {
     let (memcached, port) = (Memcached::with_paths(0..40), Port::reserve());
-    let (parameters, directive) = http2();
-    let setup = second_server(Setup::new(), &port, parameters, directive);
-    let setup = setup.store(&memcached.address());
-    let nginx = setup.files(0..40).start();
+    let setup = Setup::new().http2(&port).store(&memcached.address());
+    let nginx = setup.files(0..40).lookups("").start();
     memcached.stop();
     for id in 0..5 {
         let uri = format!("http://{}/file/{id}", port.address());
@@ -243,8 +208,8 @@ fn every_line_of_the_debug_log_can_be_written() {
 fn workers_take_turns_with_a_mutex_or_a_socket_each() {
     let memcached = Memcached::with_paths(0..10);
     let port = Port::reserve();
-    let setup = second_server(Setup::new(), &port, "reuseport", "");
-    let nginx = setup
+    let nginx = Setup::new()
+        .server(&format!("listen {} reuseport;\n", port.address()))
         .workers(3)
         .events("accept_mutex on; multi_accept on;")
         .store(&memcached.address())

@@ -4,12 +4,14 @@
 // Every test file is a crate of its own and uses its own part of this one.
 #![allow(dead_code)]
 
+pub mod application;
 pub mod client;
 pub mod clock;
 pub mod curl;
 pub mod level;
 pub mod limit;
 pub mod limited;
+pub mod listen;
 pub mod load;
 pub mod memcached;
 pub mod nginx;
