@@ -11,10 +11,10 @@ use crate::sendfile::Results;
 use crate::variant::Variant;
 
 const SIZE: (u32, u32) = (1000, 520);
-const INK: RGBColor = RGBColor(36, 41, 47);
-const FAINT: RGBColor = RGBColor(110, 119, 129);
-const GRID: RGBColor = RGBColor(226, 230, 234);
-const FONT: &str = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif";
+pub const INK: RGBColor = RGBColor(36, 41, 47);
+pub const FAINT: RGBColor = RGBColor(110, 119, 129);
+pub const GRID: RGBColor = RGBColor(226, 230, 234);
+pub const FONT: &str = "system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif";
 
 /// What is drawn: a label, a colour and a width of line for each variant.
 const LINES: [(Variant, &str, RGBColor, u32); 5] = [
@@ -31,7 +31,8 @@ pub fn draw(results: &Results, connections: &[usize], file: &Path) -> Result<()>
     paint(&root, results, connections).map_err(|error| anyhow!("the chart: {error}"))
 }
 
-type Painting<'a> = Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
+pub type Painting<'a> =
+    Result<(), DrawingAreaErrorKind<<SVGBackend<'a> as DrawingBackend>::ErrorType>>;
 
 fn paint<'a>(
     root: &DrawingArea<SVGBackend<'a>, plotters::coord::Shift>,

@@ -3,8 +3,16 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod callgrind;
 mod chart;
 mod instructions;
+mod limit;
+mod limit_chart;
+mod limit_client;
+mod limit_instructions;
+mod limit_load;
+mod limit_report;
+mod limit_table;
 mod machine;
 mod memcached;
 mod memory;
@@ -19,6 +27,7 @@ mod variant;
 mod wrk;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -60,6 +69,24 @@ enum What {
         #[arg(long, conflicts_with_all = ["rounds", "more_rounds", "seconds", "connections", "files"])]
         quick: bool,
     },
+    /// Instructions, keys held, CPU and requests/s of the limiter, beside limit_req and none
+    Limit {
+        /// Rounds under load; the medians are reported
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+        /// Milliseconds of each run under load
+        #[arg(long, default_value_t = 1_000)]
+        run: u64,
+        /// Numbers of keys among which instructions are counted
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 10_000, 100_000])]
+        keys: Vec<u64>,
+        /// Where limit.md and limit.svg go [default: docs/bench; target/bench if --quick]
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// A look within a minute: short rounds, fewer keys
+        #[arg(long, conflicts_with_all = ["rounds", "run", "keys"])]
+        quick: bool,
+    },
     /// Bytes of a cache entry; resident memory after 100,000 and 1,000,000 requests
     Memory,
     /// Instructions of a lookup from the cache beyond those of a redirect, and where they go
@@ -87,6 +114,18 @@ fn main() -> Result<()> {
             let plan = sendfile::Plan { rounds, more_rounds, seconds, connections, files, output };
             sendfile::run(&plan)
         }
+        What::Limit { output, quick: true, .. } => limit::run(&limit::Plan {
+            rounds: 3,
+            run: Duration::from_millis(200),
+            held: vec![1, 10_000],
+            output: output.unwrap_or_else(|| PathBuf::from("target/bench")),
+        }),
+        What::Limit { rounds, run, keys, output, .. } => limit::run(&limit::Plan {
+            rounds,
+            run: Duration::from_millis(run),
+            held: keys,
+            output: output.unwrap_or_else(|| PathBuf::from("docs/bench")),
+        }),
         What::Memory => memory::run(),
         What::Instructions => instructions::run(),
         What::Protocol { rounds } => protocol::run(rounds),

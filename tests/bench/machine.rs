@@ -1,6 +1,7 @@
 //! Processes pinned to a core, and the CPU time that they have used.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -85,13 +86,13 @@ pub fn pinned(core: usize, program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Moves all threads of a running process to `core`.
-pub fn move_to(core: usize, process: Id) -> Result<()> {
+/// Moves all threads of a running process to a core, or to several: `0,1`.
+pub fn move_to(cores: impl Display, process: Id) -> Result<()> {
     let moved = Command::new("taskset")
-        .args(["-a", "-c", "-p", &core.to_string(), &process.to_string()])
+        .args(["-a", "-c", "-p", &cores.to_string(), &process.to_string()])
         .stdout(Stdio::null())
         .status()?;
-    ensure!(moved.success(), "taskset cannot move process {process} to core {core}");
+    ensure!(moved.success(), "taskset cannot move process {process} to core {cores}");
     Ok(())
 }
 

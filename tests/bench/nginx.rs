@@ -1,8 +1,8 @@
-//! An nginx with one worker and a configuration that has only what is measured.
+//! An nginx with a configuration that has only what is measured.
 
 use std::env;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{ensure, Context, Result};
@@ -14,10 +14,12 @@ use crate::machine::{cpu_time, pinned, Process, SERVER_CORE};
 use crate::site::Site;
 
 /// What distinguishes one configuration from another.
-#[derive(Default)]
 pub struct Configuration {
     /// A name for its directory.
     pub name: String,
+    /// How many workers. One is alone on the server's core; several have a core each and share
+    /// them with whoever asks.
+    pub workers: usize,
     /// The dynamic modules to load.
     pub modules: Vec<PathBuf>,
     /// Directives of `http`.
@@ -30,26 +32,37 @@ pub struct Configuration {
 pub struct Nginx {
     process: Process,
     port: Port,
-    worker: Id,
+    workers: Vec<Id>,
     log: PathBuf,
 }
 
 impl Nginx {
-    /// Starts one on the server's core.
+    /// Starts one.
     pub fn start(site: &Site, what: &Configuration) -> Result<Self> {
-        let mut nginx = Self::launch(site, what, "", pinned(SERVER_CORE, binary()?))?;
+        let (main, command) = match what.workers {
+            1 => ("", pinned(SERVER_CORE, binary()?)),
+            _ => ("worker_cpu_affinity auto;", Command::new(binary()?)),
+        };
+        let mut nginx = Self::launch(site, what, main, command)?;
         let master = nginx.process.id();
-        let worker = || worker_of(master);
-        nginx.process.wait_until("nginx's worker", || worker().is_some())?;
-        nginx.worker = worker().context("nginx's worker has ended")?;
+        let all_run = || workers_of(master).len() == what.workers;
+        nginx.process.wait_until("nginx's workers", all_run)?;
+        nginx.workers = workers_of(master);
         Ok(nginx)
     }
 
-    /// Starts one without a master, under valgrind's tool callgrind, which writes to `profile`.
-    pub fn start_profiled(site: &Site, what: &Configuration, profile: &str) -> Result<Self> {
+    /// Starts one without a master, under valgrind's tool callgrind with these options, which
+    /// writes to `profile`.
+    pub fn start_profiled(
+        site: &Site,
+        what: &Configuration,
+        profile: &Path,
+        options: &[String],
+    ) -> Result<Self> {
         let mut command = pinned(SERVER_CORE, "valgrind");
         command.args(["--tool=callgrind", "-q"]);
-        command.arg(format!("--callgrind-out-file={profile}")).arg(binary()?);
+        command.arg(format!("--callgrind-out-file={}", profile.display())).args(options);
+        command.arg(binary()?);
         Self::launch(site, what, "master_process off;", command)
     }
 
@@ -58,9 +71,9 @@ impl Nginx {
         let file = site.write(&format!("{}.conf", what.name), what.text(site, &port, main))?;
         command.arg("-p").arg(site.directory()).arg("-c").arg(file).args(["-e", "stderr"]);
         let process = Process::start(&mut command)?;
-        let worker = process.id();
+        let workers = vec![process.id()];
         let log = site.directory().join(format!("{}.log", what.name));
-        let mut nginx = Self { process, port, worker, log };
+        let mut nginx = Self { process, port, workers, log };
         let number = nginx.port();
         let accepts = || Client::try_connect(number).is_ok();
         let started = nginx.process.wait_until("nginx", accepts);
@@ -73,14 +86,14 @@ impl Nginx {
         self.port.number()
     }
 
-    /// The id of its worker.
+    /// The id of its first worker.
     pub fn worker(&self) -> Id {
-        self.worker
+        self.workers[0]
     }
 
-    /// The CPU time of its worker, in nanoseconds.
+    /// The CPU time of its workers, in nanoseconds.
     pub fn cpu_time(&self) -> Result<u64> {
-        cpu_time(self.worker)
+        self.workers.iter().map(|&worker| cpu_time(worker)).sum()
     }
 
     /// The end of its error log.
@@ -99,7 +112,9 @@ impl Nginx {
 
 impl Configuration {
     fn text(&self, site: &Site, port: &Port, main: &str) -> String {
-        let Self { name, modules, http, server } = self;
+        let Self { name, workers, modules, http, server } = self;
+        // A queue of connections for each worker: the kernel deals them out evenly.
+        let queues = if *workers > 1 { " reuseport" } else { "" };
         let user = match rustix::process::geteuid().is_root() {
             true => "user root;",
             false => "",
@@ -115,7 +130,7 @@ impl Configuration {
 daemon off;
 pid {name}.pid;
 error_log {name}.log error;
-worker_processes 1;
+worker_processes {workers};
 worker_rlimit_nofile 16384;
 events {{ worker_connections 4096; }}
 http {{
@@ -124,7 +139,7 @@ http {{
     keepalive_requests 1000000000;
 {temporary}{http}
     server {{
-        listen {address};
+        listen {address}{queues};
         root {root};
 {server}
     }}
@@ -159,6 +174,6 @@ fn binary() -> Result<PathBuf> {
     Ok(PathBuf::from(binary))
 }
 
-fn worker_of(master: Id) -> Option<Id> {
-    children(master).into_iter().find(|&id| title(id) == "nginx: worker process")
+fn workers_of(master: Id) -> Vec<Id> {
+    children(master).into_iter().filter(|&id| title(id) == "nginx: worker process").collect()
 }

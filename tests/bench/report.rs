@@ -143,7 +143,7 @@ fn list(results: &Results, plan: &Plan) -> Vec<Target> {
 }
 
 /// The processor's name, and how many there are.
-fn processor() -> String {
+pub fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let names: Vec<&str> = text
         .lines()
@@ -158,7 +158,7 @@ fn at_connections(number: usize) -> String {
 }
 
 /// A whole number with commas.
-fn thousands(number: f64) -> String {
+pub fn thousands(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {

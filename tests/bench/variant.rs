@@ -124,7 +124,7 @@ impl Variant {
             }
         };
         let name = format!("{self:?}");
-        Ok(Configuration { name, modules, http, server })
+        Ok(Configuration { name, workers: 1, modules, http, server })
     }
 
     /// Asks for every entry once and compares the answers: with this nothing is cold any more.
