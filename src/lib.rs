@@ -7,6 +7,8 @@ pub mod core;
 pub mod shm;
 
 #[cfg(feature = "nginx")]
+mod limit;
+#[cfg(feature = "nginx")]
 mod nginx;
 #[cfg(feature = "nginx")]
 mod sendfile;
@@ -21,6 +23,7 @@ mod export {
 
     use nginx_sys::ngx_module_t;
 
+    use crate::limit::ngx_http_smart_limit_module;
     use crate::sendfile::ngx_http_smart_sendfile_module;
 
     const fn text(name: &'static CStr) -> *const c_char {
@@ -29,21 +32,30 @@ mod export {
 
     /// The modules.
     #[no_mangle]
-    pub static mut ngx_modules: [*const ngx_module_t; 2] =
-        [&raw const ngx_http_smart_sendfile_module, ptr::null()];
+    pub static mut ngx_modules: [*const ngx_module_t; 3] = [
+        &raw const ngx_http_smart_sendfile_module,
+        &raw const ngx_http_smart_limit_module,
+        ptr::null(),
+    ];
 
     /// Their names.
     #[no_mangle]
-    pub static mut ngx_module_names: [*const c_char; 2] =
-        [text(c"ngx_http_smart_sendfile_module"), ptr::null()];
+    pub static mut ngx_module_names: [*const c_char; 3] = [
+        text(c"ngx_http_smart_sendfile_module"),
+        text(c"ngx_http_smart_limit_module"),
+        ptr::null(),
+    ];
 
-    /// The modules that ours stand before in nginx's list, so that their handlers, which run in reverse
-    /// order, come first: `mirror` and `try_files`.
+    /// Where they stand in nginx's list: each before all that follow it here. Handlers of a phase run in
+    /// reverse order, so a file is looked up after `mirror` and `try_files` had their say, and a request is
+    /// limited after `realip` has said whose it is. (`limit_req` stands before `realip`, and so comes later.)
     #[no_mangle]
-    pub static mut ngx_module_order: [*const c_char; 4] = [
+    pub static mut ngx_module_order: [*const c_char; 6] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_mirror_module"),
         text(c"ngx_http_try_files_module"),
+        text(c"ngx_http_smart_limit_module"),
+        text(c"ngx_http_realip_module"),
         ptr::null(),
     ];
 }

@@ -56,6 +56,8 @@ pub enum Offer {
     Refused {
         /// What the bucket holds.
         excess: u32,
+        /// The least number of milliseconds after which it passes, if no other request comes.
+        wait: u64,
     },
 }
 
@@ -109,7 +111,7 @@ impl Bucket {
     pub fn offer(self, limit: &Limit, now: u64) -> Offer {
         let excess = self.level_at(limit.rate, now);
         if excess > limit.burst {
-            return Offer::Refused { excess };
+            return Offer::Refused { excess, wait: self.wait(limit, now) };
         }
         let over = excess.saturating_sub(limit.delay);
         let delay = if over == 0 { 0 } else { limit.rate.time_of(over) };
@@ -120,15 +122,12 @@ impl Bucket {
         Offer::Passes { excess, delay, charged }
     }
 
-    /// The least number of milliseconds after which `limit` lets a request pass, if there is no other.
-    pub fn wait(self, limit: &Limit, now: u64) -> u64 {
-        let over = self.level.saturating_sub(limit.burst);
-        let ahead = match self.idle(now) {
-            0 => self.last.wrapping_sub(now as u32),
-            _ => 0,
-        };
-        let needed = limit.rate.time_until(over);
-        needed.saturating_sub(self.idle(now).into()).saturating_add(ahead.into())
+    fn wait(self, limit: &Limit, now: u64) -> u64 {
+        let needed = limit.rate.time_until(self.level.saturating_sub(limit.burst));
+        match self.idle(now) {
+            0 => needed.saturating_add(self.last.wrapping_sub(now as u32).into()),
+            idle => needed.saturating_sub(idle.into()),
+        }
     }
 
     /// The bucket as it was before one of its requests: what is taken back leaves no trace.
@@ -219,8 +218,8 @@ mod tests {
         let limit = limit("1r/s", 5);
         let full = of(6, &limit, 7);
         assert_eq!(full, Bucket { level: 6000, last: 7 });
-        assert_eq!(full.offer(&limit, 7), Offer::Refused { excess: 6000 });
-        assert_eq!(full.offer(&limit, 1006), Offer::Refused { excess: 5001 });
+        assert_eq!(full.offer(&limit, 7), Offer::Refused { excess: 6000, wait: 1000 });
+        assert_eq!(full.offer(&limit, 1006), Offer::Refused { excess: 5001, wait: 1 });
         assert_eq!(after(full, &limit, 1007), Some(Bucket { level: 6000, last: 1007 }));
     }
 
@@ -317,8 +316,7 @@ mod tests {
                 let limit = limit(rate, burst);
                 let full = of(burst + 1, &limit, 500);
                 for now in [500, 501, 499, 700] {
-                    let Offer::Refused { .. } = full.offer(&limit, now) else { continue };
-                    let wait = full.wait(&limit, now);
+                    let Offer::Refused { wait, .. } = full.offer(&limit, now) else { continue };
                     assert!(after(full, &limit, now + wait).is_some(), "{rate} {burst} {now}");
                     assert!(after(full, &limit, now + wait - 1).is_none(), "{rate} {burst} {now}");
                 }

@@ -13,6 +13,7 @@
     )
 )]
 
+pub mod address;
 pub mod bucket;
 pub mod flight;
 pub mod id;
@@ -23,6 +24,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod rate;
 pub mod value;
+pub mod verdict;
 
 /// There was no memory. The structure is as it was before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

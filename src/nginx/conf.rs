@@ -7,8 +7,9 @@ use std::ptr;
 
 use nginx_sys::{
     ngx_conf_t, ngx_flag_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
-    ngx_http_complex_value_t, ngx_module_t, ngx_msec_t, ngx_palloc, ngx_parse_size, ngx_parse_time,
-    ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG,
+    ngx_http_complex_value_t, ngx_http_get_variable_index, ngx_module_t, ngx_msec_t, ngx_palloc,
+    ngx_parse_size, ngx_parse_time, ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t,
+    NGX_LOG_EMERG,
 };
 use ngx::ngx_conf_log_error;
 
@@ -43,7 +44,12 @@ impl<T: fmt::Display> From<T> for Refusal {
 
 /// A compiled text with variables; valid as long as the configuration.
 #[derive(Clone, Copy)]
-pub struct ComplexValue(pub(super) *mut ngx_http_complex_value_t);
+pub enum ComplexValue {
+    /// One variable alone, by its number: nginx's script for it would ask for it twice.
+    Variable(ngx_uint_t),
+    /// Any other text.
+    Script(*mut ngx_http_complex_value_t),
+}
 
 /// nginx's view of the configuration while it is read.
 #[derive(Clone, Copy)]
@@ -116,8 +122,23 @@ impl Conf {
         }
     }
 
+    /// The variable that is all of a text. `None`: the text is something else.
+    pub fn variable(self, text: &ngx_str_t) -> Result<Option<ComplexValue>, Refusal> {
+        let Some(name) = only_variable(text.as_bytes()) else {
+            return Ok(None);
+        };
+        let mut name = borrowed(name);
+        // SAFETY: `cf` is valid; nginx copies the name.
+        let index = unsafe { ngx_http_get_variable_index(self.0, &raw mut name) };
+        let index = ngx_uint_t::try_from(index).map_err(|_| Refusal::Logged)?;
+        Ok(Some(ComplexValue::Variable(index)))
+    }
+
     /// Compiles a value with variables.
     pub fn complex_value(self, text: &ngx_str_t) -> Result<ComplexValue, Refusal> {
+        if let Some(variable) = self.variable(text)? {
+            return Ok(variable);
+        }
         // SAFETY: the pool is valid; a zeroed compile request is one without options.
         unsafe {
             let size = size_of::<ngx_http_complex_value_t>();
@@ -130,7 +151,7 @@ impl Conf {
             if value.is_null() || ngx_http_compile_complex_value(&raw mut compile) != 0 {
                 return Err(Refusal::Logged);
             }
-            Ok(ComplexValue(value))
+            Ok(ComplexValue::Script(value))
         }
     }
 }
@@ -153,6 +174,18 @@ pub fn set(cf: *mut ngx_conf_t, setter: impl FnOnce(Conf) -> Result<(), Refusal>
         }
         Err(Refusal::Logged) => CONF_ERROR,
     })
+}
+
+/// The name of the variable that is all of a text: `$name` or `${name}`. A text with `$1` is a
+/// script, because captures have no number.
+fn only_variable(text: &[u8]) -> Option<&[u8]> {
+    let name = text.strip_prefix(b"$")?;
+    let name = match name.strip_prefix(b"{") {
+        Some(name) => name.strip_suffix(b"}")?,
+        None => name,
+    };
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    (!name.first()?.is_ascii_digit() && name.iter().all(is_name)).then_some(name)
 }
 
 /// A size as nginx writes it: `10m`, `512k`. `None`: it is none.

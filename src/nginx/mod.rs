@@ -12,6 +12,8 @@ pub mod guard;
 pub mod log;
 pub mod module;
 pub mod peer;
+pub mod phase;
+pub mod preaccess;
 pub mod record;
 pub mod request;
 pub mod socket;
@@ -23,6 +25,7 @@ use nginx_sys::ngx_msec_t;
 
 /// nginx's clock, in milliseconds since the machine's start: the time at which this turn of the event loop
 /// began, without a system call.
+#[inline]
 pub fn now() -> u64 {
     // SAFETY: nginx updates this word in the worker's only thread.
     let now: ngx_msec_t = unsafe { nginx_sys::ngx_current_msec };
@@ -33,4 +36,18 @@ pub fn now() -> u64 {
 pub fn exiting() -> bool {
     // SAFETY: nginx sets the flag in the worker's only thread.
     unsafe { nginx_sys::ngx_exiting != 0 || nginx_sys::ngx_terminate != 0 }
+}
+
+/// This worker's number; it is that of another worker too while a reload's old workers finish.
+#[inline]
+pub fn worker() -> usize {
+    // SAFETY: nginx sets the number when it starts a worker.
+    unsafe { nginx_sys::ngx_worker }
+}
+
+/// Whether this process serves requests: it is a worker, or nginx runs without a master.
+pub fn serves() -> bool {
+    // SAFETY: nginx sets the kind when it starts a process.
+    let kind = unsafe { nginx_sys::ngx_process } as u32;
+    matches!(kind, nginx_sys::NGX_PROCESS_WORKER | nginx_sys::NGX_PROCESS_SINGLE)
 }

@@ -4,9 +4,10 @@ use std::ffi::{c_char, c_void};
 use std::ptr;
 
 use nginx_sys::{
-    ngx_command_t, ngx_conf_t, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module_t, ngx_int_t,
-    ngx_module_t, ngx_str_t, ngx_uint_t, NGX_ERROR, NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET,
-    NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET, NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_OK,
+    ngx_command_t, ngx_conf_t, ngx_cycle, ngx_cycle_t, ngx_http_conf_ctx_t, ngx_http_module,
+    ngx_http_module_t, ngx_int_t, ngx_module_t, ngx_str_t, ngx_uint_t, NGX_ERROR,
+    NGX_HTTP_LOC_CONF, NGX_HTTP_LOC_CONF_OFFSET, NGX_HTTP_MAIN_CONF, NGX_HTTP_MAIN_CONF_OFFSET,
+    NGX_HTTP_MODULE, NGX_HTTP_SRV_CONF, NGX_OK,
 };
 
 use super::conf::{self, Conf, Refusal};
@@ -187,6 +188,17 @@ pub fn main_conf<M: Module>(cf: Conf) -> &'static mut M::Main {
     unsafe {
         let context = (*cf.raw()).ctx.cast::<ngx_http_conf_ctx_t>();
         &mut *(*(*context).main_conf.add(M::module().ctx_index)).cast::<M::Main>()
+    }
+}
+
+/// What the `http` block of the running configuration keeps of a module. `None`: there is no such block.
+pub fn running_main_conf<M: Module>() -> Option<&'static M::Main> {
+    // SAFETY: a process that has started has a cycle, whose `conf_ctx` has a place for each module; that of
+    // `http` is null without an `http` block, else it is as in `main_conf`.
+    unsafe {
+        let context = *(*ngx_cycle).conf_ctx.add(ngx_http_module.index);
+        let context = context.cast::<ngx_http_conf_ctx_t>().as_ref()?;
+        (*context.main_conf.add(M::module().ctx_index)).cast::<M::Main>().as_ref()
     }
 }
 

@@ -42,6 +42,10 @@ pub fn current<T: Record>(r: Request) -> Option<&'static T> {
 /// The record of a request, whether or not it has been redirected since.
 pub fn find<T: Record>(r: Request) -> Option<&'static T> {
     current(r).or_else(|| {
+        if !r.is_internal() {
+            // Only a redirect clears the context, and it makes the request internal.
+            return None;
+        }
         // SAFETY: nginx keeps the list of cleanups in the request's pool. A cleanup with this handler
         // has data that begins with a `Head`, and the module tells which `Kept` it is.
         unsafe {

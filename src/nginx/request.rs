@@ -1,14 +1,16 @@
 //! A client's request.
 
+use std::io;
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_connection_t, ngx_http_complex_value, ngx_http_finalize_request,
-    ngx_http_internal_redirect, ngx_http_request_t, ngx_int_t, ngx_module_t, ngx_pnalloc,
-    ngx_str_t, NGX_DONE, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_OK,
+    ngx_connection_t, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_finalize_request,
+    ngx_http_get_flushed_variable, ngx_http_internal_redirect, ngx_http_request_t, ngx_int_t,
+    ngx_list_push, ngx_module_t, ngx_pnalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_DONE,
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_OK,
 };
 
-use super::conf::ComplexValue;
+use super::conf::{borrowed, ComplexValue};
 use super::log::Log;
 use super::module::Module;
 
@@ -31,6 +33,12 @@ impl Request {
     fn get(&self) -> &ngx_http_request_t {
         // SAFETY: the handle is valid, see above; the reference does not outlive the borrow.
         unsafe { self.0.as_ref() }
+    }
+
+    /// What the client asked for: this request, or the one of which it is a part.
+    pub fn main(&self) -> Self {
+        // SAFETY: nginx sets the field in every request, and the main request outlives its parts.
+        Self(unsafe { NonNull::new_unchecked(self.get().main) })
     }
 
     /// Whether this is what the client asked for, rather than a subrequest.
@@ -111,19 +119,76 @@ impl Request {
         Some(copy)
     }
 
+    /// What `write` writes, of no more than `length` bytes: memory of the request. `None`: there is no
+    /// more memory, or more bytes.
+    pub fn print(
+        &self,
+        length: usize,
+        write: impl FnOnce(&mut &mut [u8]) -> io::Result<()>,
+    ) -> Option<&'static [u8]> {
+        let text = self.allocate(length)?;
+        let mut rest = &mut text[..];
+        write(&mut rest).ok()?;
+        let unused = rest.len();
+        Some(&text[..length - unused])
+    }
+
     /// The value of a text with variables: memory of the request or of the configuration. `None`:
     /// there is no more memory.
+    #[inline]
     pub fn evaluate(&self, value: ComplexValue) -> Option<&'static [u8]> {
+        match value {
+            ComplexValue::Variable(index) => Some(self.variable(index)),
+            ComplexValue::Script(script) => self.run(script),
+        }
+    }
+
+    /// A variable's value; empty if it has none.
+    #[inline]
+    fn variable(&self, index: ngx_uint_t) -> &'static [u8] {
+        // SAFETY: the request is valid, and the index one that nginx has given to `Conf::complex_value`.
+        // A value lives as long as the request.
+        unsafe {
+            let value = ngx_http_get_flushed_variable(self.raw(), index);
+            match value.as_ref() {
+                Some(value) if value.not_found() == 0 && value.len() > 0 => {
+                    std::slice::from_raw_parts(value.data, value.len() as usize)
+                }
+                _ => &[],
+            }
+        }
+    }
+
+    fn run(&self, script: *mut ngx_http_complex_value_t) -> Option<&'static [u8]> {
         let mut text = ngx_str_t::empty();
         // SAFETY: the request is valid; `Conf::complex_value` has compiled the value in the
         // configuration by which the request runs.
         unsafe {
-            let rc = ngx_http_complex_value(self.raw(), value.0, &raw mut text);
+            let rc = ngx_http_complex_value(self.raw(), script, &raw mut text);
             (rc == NGX_OK as ngx_int_t).then(|| match text.len {
                 0 => &[] as &'static [u8],
                 length => std::slice::from_raw_parts(text.data, length),
             })
         }
+    }
+
+    /// Adds a header field to the response. The value is memory of the request or static. `false`:
+    /// there is no more memory.
+    pub fn add_header(&self, name: &'static str, value: &'static [u8]) -> bool {
+        // SAFETY: the list is the request's own; the new element is written whole before nginx reads it, and
+        // all-zero is one without the links that some versions have.
+        unsafe {
+            let list = &raw mut (*self.raw()).headers_out.headers;
+            let Some(field) = NonNull::new(ngx_list_push(list).cast::<ngx_table_elt_t>()) else {
+                return false;
+            };
+            let mut written: ngx_table_elt_t = std::mem::zeroed();
+            written.hash = 1;
+            written.key = borrowed(name.as_bytes());
+            written.value = borrowed(value);
+            field.write(written);
+        }
+        true
     }
 
     /// Goes on with the request as if it had asked for `uri`, its arguments kept. The request may

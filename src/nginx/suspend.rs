@@ -3,10 +3,8 @@
 use std::ffi::c_void;
 
 use nginx_sys::{
-    ngx_array_push, ngx_handle_read_event, ngx_http_block_reading, ngx_http_cleanup_add,
-    ngx_http_conf_ctx_t, ngx_http_core_main_conf_t, ngx_http_core_module, ngx_http_core_run_phases,
-    ngx_http_handler_pt, ngx_http_log_ctx_t,
-    ngx_http_phases_NGX_HTTP_CONTENT_PHASE as CONTENT_PHASE,
+    ngx_handle_read_event, ngx_http_block_reading, ngx_http_cleanup_add, ngx_http_core_run_phases,
+    ngx_http_log_ctx_t, ngx_http_phases_NGX_HTTP_CONTENT_PHASE as CONTENT_PHASE,
     ngx_http_phases_NGX_HTTP_PRECONTENT_PHASE as PRECONTENT_PHASE, ngx_http_request_empty_handler,
     ngx_http_request_t, ngx_http_run_posted_requests, ngx_http_test_reading, ngx_int_t,
     ngx_post_event, ngx_posted_events, NGX_AGAIN, NGX_DECLINED, NGX_DONE, NGX_OK,
@@ -14,10 +12,8 @@ use nginx_sys::{
 
 use super::conf::{Conf, Refusal};
 use super::guard::guard;
+use super::phase::{self, INTERNAL_SERVER_ERROR};
 use super::request::Request;
-
-/// The answer to a request that cannot go on for want of memory, or after a panic.
-const INTERNAL_SERVER_ERROR: u16 = 500;
 
 /// Where a handler stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,24 +44,8 @@ pub trait PhaseHandler {
 
 /// Registers a handler in both phases. Handlers of a phase run in reverse order of registration.
 pub fn register<H: PhaseHandler>(cf: Conf) -> Result<(), Refusal> {
-    push(cf, PRECONTENT_PHASE, Some(precontent::<H>))?;
-    push(cf, CONTENT_PHASE, Some(content::<H>))
-}
-
-fn push(cf: Conf, phase: u32, handler: ngx_http_handler_pt) -> Result<(), Refusal> {
-    // SAFETY: inside `http`, `cf->ctx` is the context of the block, whose main configurations nginx
-    // has all created before it runs `postconfiguration`; the array's elements are handlers.
-    unsafe {
-        let context = (*cf.raw()).ctx.cast::<ngx_http_conf_ctx_t>();
-        let main = *(*context).main_conf.add(ngx_http_core_module.ctx_index);
-        let main = main.cast::<ngx_http_core_main_conf_t>();
-        let place = ngx_array_push(&raw mut (*main).phases[phase as usize].handlers);
-        if place.is_null() {
-            return Err(Refusal::Logged);
-        }
-        place.cast::<ngx_http_handler_pt>().write(handler);
-    }
-    Ok(())
+    phase::push(cf, PRECONTENT_PHASE, Some(precontent::<H>))?;
+    phase::push(cf, CONTENT_PHASE, Some(content::<H>))
 }
 
 unsafe extern "C" fn precontent<H: PhaseHandler>(r: *mut ngx_http_request_t) -> ngx_int_t {

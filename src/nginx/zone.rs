@@ -4,6 +4,8 @@
 //! tells kinds apart by a tag, which is the type's own static; so two kinds of one name are refused.
 
 use std::ffi::c_void;
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
@@ -21,6 +23,9 @@ pub trait Shared: Sized + 'static {
     /// The directive that declares a zone of this kind.
     const DIRECTIVE: &'static str;
 
+    /// What the configuration says of a zone; it is new after each reload.
+    type Settings: 'static;
+
     /// What makes the kind unique in nginx's namespace of zones.
     fn tag() -> *mut c_void;
 
@@ -29,6 +34,35 @@ pub trait Shared: Sized + 'static {
 
     /// Takes over memory that [`Self::create`] has formatted. `None`: this version cannot read it.
     fn open(words: &'static [Word]) -> Option<Self>;
+
+    /// What is wrong with declaring the zone `name` again that has such settings.
+    fn is_declared_twice(name: &ngx_str_t, _earlier: &Self::Settings) -> String {
+        format!("{} \"{name}\" is duplicate", Self::DIRECTIVE)
+    }
+
+    /// Whether a zone may be kept whose settings change; else the reason for which the new
+    /// configuration is refused.
+    fn may_change(
+        _: &ngx_str_t,
+        _old: &Self::Settings,
+        _new: &Self::Settings,
+    ) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// A key for the hashes of a zone, which no client can guess.
+pub fn random_key() -> (u64, u64) {
+    // The standard library's own random keys are the portable way to the kernel's randomness.
+    let random = || RandomState::new().hash_one(0);
+    (random(), random())
+}
+
+/// What nginx keeps with a zone.
+struct Declared<T: Shared> {
+    settings: T::Settings,
+    /// Nothing until the memory is mapped.
+    structure: Option<T>,
 }
 
 /// A zone of kind `T`, as directives refer to it. It holds nothing until nginx has mapped it.
@@ -49,22 +83,28 @@ impl<T> PartialEq for Zone<T> {
 }
 
 impl<T: Shared> Zone<T> {
-    /// Declares a zone, from an argument `name:size`.
-    pub fn declare(cf: Conf, argument: &[u8]) -> Result<Self, Refusal> {
-        let (name, size) = name_and_size(cf, argument)?;
+    /// Declares a zone from a text `name:size`, which is or ends the directive's `argument`.
+    pub fn declare(
+        cf: Conf,
+        argument: &[u8],
+        text: &[u8],
+        settings: T::Settings,
+    ) -> Result<Self, Refusal> {
+        let (name, size) = name_and_size(cf, argument, text)?;
         // SAFETY: the least sensible zone in nginx's own eyes; a constant after start-up.
         let minimum = 8 * unsafe { nginx_sys::ngx_pagesize };
         if size < minimum {
-            return Err(format!("zone \"{name}\" is too small").into());
+            let argument = String::from_utf8_lossy(argument);
+            return Err(format!("zone \"{argument}\" is too small").into());
         }
         let zone = Self::add(cf, &name, size)?;
+        if let Some(declared) = zone.declared() {
+            return Err(T::is_declared_twice(&name, &declared.settings).into());
+        }
         // SAFETY: `add` has got the zone from nginx, which keeps it for the configuration.
         let raw = unsafe { &mut *zone.0.as_ptr() };
-        if !raw.data.is_null() {
-            return Err(format!("{} \"{name}\" is duplicate", T::DIRECTIVE).into());
-        }
         raw.init = Some(init::<T>);
-        raw.data = ptr::from_mut(cf.keep(None::<T>)?).cast();
+        raw.data = ptr::from_mut(cf.keep(Declared::<T> { settings, structure: None })?).cast();
         Ok(zone)
     }
 
@@ -88,22 +128,33 @@ impl<T: Shared> Zone<T> {
 
     /// Whether a directive has declared it.
     pub fn is_declared(&self) -> bool {
-        // SAFETY: as in `name`.
-        unsafe { !(*self.0.as_ptr()).data.is_null() }
+        self.declared().is_some()
     }
 
     /// The structure in it. `None`: not mapped yet.
+    #[inline]
     pub fn get(&self) -> Option<&'static T> {
-        // SAFETY: as in `name`; `declare` has made `data` an `Option<T>` of the configuration's
-        // lifetime, and only `init` writes it, before any request.
-        unsafe { (*self.0.as_ptr()).data.cast::<Option<T>>().as_ref()?.as_ref() }
+        self.declared()?.structure.as_ref()
+    }
+
+    /// What its directive says of it. `None`: no directive has declared it.
+    #[inline]
+    pub fn settings(&self) -> Option<&'static T::Settings> {
+        self.declared().map(|declared| &declared.settings)
+    }
+
+    #[inline]
+    fn declared(&self) -> Option<&'static Declared<T>> {
+        // SAFETY: as in `name`; `declare` has set `data`, with memory of the configuration's lifetime,
+        // and only `init` changes it, before any request.
+        unsafe { (*self.0.as_ptr()).data.cast::<Declared<T>>().as_ref() }
     }
 }
 
-fn name_and_size(cf: Conf, argument: &[u8]) -> Result<(ngx_str_t, usize), Refusal> {
+fn name_and_size(cf: Conf, argument: &[u8], text: &[u8]) -> Result<(ngx_str_t, usize), Refusal> {
     let invalid = || format!("invalid zone size \"{}\"", String::from_utf8_lossy(argument));
-    let colon = argument.iter().position(|byte| *byte == b':').ok_or_else(invalid)?;
-    let (name, size) = argument.split_at(colon);
+    let colon = text.iter().position(|byte| *byte == b':').ok_or_else(invalid)?;
+    let (name, size) = text.split_at(colon);
     if name.is_empty() {
         return Err(
             format!("invalid zone name in \"{}\"", String::from_utf8_lossy(argument)).into()
@@ -116,25 +167,32 @@ fn name_and_size(cf: Conf, argument: &[u8]) -> Result<(ngx_str_t, usize), Refusa
 }
 
 /// Runs once per zone before a configuration is accepted. nginx has kept the memory of the one before if
-/// name, tag and size are the same; the pool in it tells.
-unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, _old: *mut c_void) -> ngx_int_t {
+/// name, tag and size are the same; then `old` is the data of that zone.
+unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, old: *mut c_void) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes a mapped zone; its memory begins with the slab pool that nginx has
-        // set up, and `data` is the `Option<T>` of `Zone::declare`.
-        let (pool, state) = unsafe {
+        // set up, its `data` is the `Declared<T>` of `Zone::declare`, and so is `old` if there is one: a
+        // kept zone has the same tag.
+        let (pool, declared, old) = unsafe {
             let pool = (*zone).shm.addr.cast::<ngx_slab_pool_t>();
-            (pool, &mut *(*zone).data.cast::<Option<T>>())
+            let declared = &mut *(*zone).data.cast::<Declared<T>>();
+            (pool, declared, old.cast::<Declared<T>>().as_ref())
         };
         // SAFETY: the zone is valid; the cycle is still the one before, but this log is the new one.
-        let log = Log(unsafe { (*zone).shm.log });
-        *state = mapped::<T>(pool, log);
-        if state.is_none() {
-            // SAFETY: the zone is valid.
-            let name = unsafe { (*zone).shm.name };
-            log.write(NGX_LOG_EMERG, format_args!("zone \"{name}\" is too small"));
-            return NGX_ERROR as ngx_int_t;
+        let (name, log) = unsafe { ((*zone).shm.name, Log((*zone).shm.log)) };
+        let refuse = |reason: fmt::Arguments<'_>| {
+            log.write(NGX_LOG_EMERG, reason);
+            NGX_ERROR as ngx_int_t
+        };
+        let change = old.map(|old| T::may_change(&name, &old.settings, &declared.settings));
+        if let Some(Err(reason)) = change {
+            return refuse(format_args!("{reason}"));
         }
-        NGX_OK as ngx_int_t
+        declared.structure = mapped::<T>(pool, log);
+        match declared.structure {
+            Some(_) => NGX_OK as ngx_int_t,
+            None => refuse(format_args!("zone \"{name}\" is too small")),
+        }
     })
 }
 

@@ -277,7 +277,8 @@ impl Directive for CacheZone {
     type Conf = MainConf;
 
     fn set(cf: Conf, _: &mut MainConf) -> Result<(), Refusal> {
-        Zone::<Cache<'static>>::declare(cf, cf.args()[1].as_bytes()).map(drop)
+        let argument = cf.args()[1].as_bytes();
+        Zone::<Cache<'static>>::declare(cf, argument, argument, ()).map(drop)
     }
 }
 

@@ -65,10 +65,6 @@ impl Variable for Time {
 
     fn value(r: Request) -> Option<&'static [u8]> {
         let took = record::find::<Record>(r)?.took.get()?;
-        let mut text = [0; 24];
-        let mut rest = &mut text[..];
-        write!(rest, "{}.{:03}", took / 1000, took % 1000).ok()?;
-        let unused = rest.len();
-        r.copy(&text[..text.len() - unused])
+        r.print(24, |text| write!(text, "{}.{:03}", took / 1000, took % 1000))
     }
 }

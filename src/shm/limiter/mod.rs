@@ -105,7 +105,7 @@ impl Limiter<'_> {
 
     /// The number of keys for which there is room.
     pub fn capacity(&self) -> usize {
-        self.table.len()
+        self.table.capacity()
     }
 
     /// A key's hash.
@@ -167,8 +167,8 @@ impl Limiter<'_> {
     /// Looks after a slice of the slots, the next one. It is to be called so often that a thousand
     /// calls fit into 12 days; `rate` is that of all keys, if they have one.
     pub fn sweep(&self, rate: Option<Rate>, now: u64) {
-        let slice = (self.table.len() / SLICES).max(SLICE_MIN);
+        let slice = (self.table.capacity() / SLICES).max(SLICE_MIN);
         let start = self.cursor.fetch_add(slice as u64, Relaxed);
-        self.table.sweep((start % self.table.len() as u64) as usize, slice, rate, now);
+        self.table.sweep((start % self.table.capacity() as u64) as usize, slice, rate, now);
     }
 }

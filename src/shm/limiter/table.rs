@@ -73,7 +73,7 @@ impl<'a> Table<'a> {
     }
 
     /// The number of slots.
-    pub fn len(&self) -> usize {
+    pub fn capacity(&self) -> usize {
         self.slots.len()
     }
 

@@ -1,0 +1,86 @@
+//! The configuration: what a location has been told, and how it inherits.
+
+use nginx_sys::{ngx_flag_t, ngx_uint_t, NGX_LOG_ERR, NGX_LOG_INFO};
+
+use super::zone::Zone;
+use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, UNSET, UNSET_UINT};
+
+const DEFAULT_STATUS: ngx_uint_t = 503;
+
+/// `smart_limit_headers`.
+pub mod headers {
+    /// None.
+    pub const OFF: usize = 0;
+    /// `Retry-After` with a refusal.
+    pub const RETRY_AFTER: usize = 1;
+    /// Also the fields of the draft, with every answer.
+    pub const DRAFT: usize = 2;
+}
+
+/// What the `http` block keeps.
+#[derive(Default)]
+pub struct MainConf {
+    /// The zones that it has declared.
+    pub zones: Vec<Zone>,
+}
+
+/// `smart_limit`.
+#[derive(Clone, Copy)]
+pub struct LimitConf {
+    pub zone: Zone,
+    /// The burst and what of it passes at once, in thousandths of a request.
+    pub burst: u32,
+    pub delay: u32,
+    pub is_dry: bool,
+}
+
+/// A location's configuration. nginx's own setters write the plain fields, by offset.
+#[repr(C)]
+pub struct LocationConf {
+    pub status: ngx_uint_t,
+    pub log_level: ngx_uint_t,
+    pub dry_run: ngx_flag_t,
+    pub headers: ngx_uint_t,
+    /// No limits where it is `off`.
+    pub limits: Option<Vec<LimitConf>>,
+    pub bypass: Option<Vec<ComplexValue>>,
+}
+
+impl Default for LocationConf {
+    fn default() -> Self {
+        Self {
+            status: UNSET_UINT,
+            log_level: UNSET_UINT,
+            dry_run: UNSET,
+            headers: UNSET_UINT,
+            limits: None,
+            bypass: None,
+        }
+    }
+}
+
+impl LocationConf {
+    /// Takes from the outer level what this one leaves open.
+    pub fn merge(&mut self, outer: &Self) {
+        merge_uint(&mut self.status, outer.status, DEFAULT_STATUS);
+        merge_uint(&mut self.log_level, outer.log_level, NGX_LOG_ERR as ngx_uint_t);
+        merge_flag(&mut self.dry_run, outer.dry_run, 0);
+        merge_uint(&mut self.headers, outer.headers, headers::RETRY_AFTER);
+        if self.limits.is_none() {
+            self.limits.clone_from(&outer.limits);
+        }
+        if self.bypass.is_none() {
+            self.bypass.clone_from(&outer.bypass);
+        }
+    }
+
+    /// The level at which a refusal is logged.
+    pub fn refusal_log_level(&self) -> u32 {
+        self.log_level as u32
+    }
+
+    /// The level at which a delay is logged: one lower.
+    pub fn delay_log_level(&self) -> u32 {
+        (self.log_level as u32 + 1).min(NGX_LOG_INFO)
+    }
+}

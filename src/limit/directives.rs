@@ -1,0 +1,281 @@
+//! The module and its directives.
+#![allow(non_upper_case_globals)]
+
+use std::mem::offset_of;
+
+use nginx_sys::{
+    ngx_command_t, ngx_conf_check_num_bounds, ngx_conf_enum_t, ngx_conf_num_bounds_t,
+    ngx_conf_set_enum_slot, ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_http_module_t,
+    ngx_module_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1,
+    NGX_CONF_TAKE2, NGX_CONF_TAKE3, NGX_CONF_TAKE4, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE,
+    NGX_LOG_WARN,
+};
+use ngx::ngx_string;
+
+use super::conf::{headers, LimitConf, LocationConf, MainConf};
+use super::handler::ngx_http_smart_limit_handler;
+use super::zone::{RateOf, Settings, Zone};
+use super::{sweep, vars};
+use crate::core::bucket::BURST_MAX;
+use crate::core::rate::{Rate, REQUEST};
+use crate::nginx::conf::{borrowed, Conf, Refusal};
+use crate::nginx::module::{self, of_http, own, plain, plain_of, Directive};
+use crate::nginx::preaccess;
+use crate::shm::limiter::Limiter;
+
+/// The module.
+pub struct Module;
+
+static callbacks: ngx_http_module_t = module::callbacks::<Module>();
+
+/// nginx numbers the module when it loads it, and reads the tables below from it.
+#[no_mangle]
+pub static mut ngx_http_smart_limit_module: ngx_module_t =
+    module::module::<Module>(&raw const callbacks, (&raw mut commands).cast());
+
+static mut commands: [ngx_command_t; 8] = [
+    of_http::<Module, ZoneDirective>(
+        ngx_string!("smart_limit_zone"),
+        NGX_CONF_TAKE2 | NGX_CONF_TAKE3 | NGX_CONF_TAKE4,
+    ),
+    own::<Module, LimitDirective>(ngx_string!("smart_limit"), NGX_CONF_1MORE),
+    plain_of(
+        ngx_string!("smart_limit_status"),
+        NGX_CONF_TAKE1,
+        ngx_conf_set_num_slot,
+        offset_of!(LocationConf, status),
+        (&raw mut statuses).cast(),
+    ),
+    plain_of(
+        ngx_string!("smart_limit_log_level"),
+        NGX_CONF_TAKE1,
+        ngx_conf_set_enum_slot,
+        offset_of!(LocationConf, log_level),
+        (&raw mut log_levels).cast(),
+    ),
+    plain(
+        ngx_string!("smart_limit_dry_run"),
+        NGX_CONF_FLAG,
+        ngx_conf_set_flag_slot,
+        offset_of!(LocationConf, dry_run),
+    ),
+    plain_of(
+        ngx_string!("smart_limit_headers"),
+        NGX_CONF_TAKE1,
+        ngx_conf_set_enum_slot,
+        offset_of!(LocationConf, headers),
+        (&raw mut kinds_of_headers).cast(),
+    ),
+    own::<Module, Bypass>(ngx_string!("smart_limit_bypass"), NGX_CONF_1MORE),
+    ngx_command_t::empty(),
+];
+
+static mut statuses: ngx_conf_num_bounds_t =
+    ngx_conf_num_bounds_t { post_handler: Some(ngx_conf_check_num_bounds), low: 400, high: 599 };
+
+static mut log_levels: [ngx_conf_enum_t; 5] = [
+    one_of(ngx_string!("info"), NGX_LOG_INFO as ngx_uint_t),
+    one_of(ngx_string!("notice"), NGX_LOG_NOTICE as ngx_uint_t),
+    one_of(ngx_string!("warn"), NGX_LOG_WARN as ngx_uint_t),
+    one_of(ngx_string!("error"), NGX_LOG_ERR as ngx_uint_t),
+    one_of(ngx_str_t::empty(), 0),
+];
+
+static mut kinds_of_headers: [ngx_conf_enum_t; 4] = [
+    one_of(ngx_string!("off"), headers::OFF),
+    one_of(ngx_string!("retry_after"), headers::RETRY_AFTER),
+    one_of(ngx_string!("draft"), headers::DRAFT),
+    one_of(ngx_str_t::empty(), 0),
+];
+
+const fn one_of(name: ngx_str_t, value: ngx_uint_t) -> ngx_conf_enum_t {
+    ngx_conf_enum_t { name, value }
+}
+
+impl module::Module for Module {
+    type Main = MainConf;
+    type Location = LocationConf;
+
+    fn module() -> &'static ngx_module_t {
+        module::numbered(&raw const ngx_http_smart_limit_module)
+    }
+
+    fn declare(cf: Conf) -> Result<(), Refusal> {
+        vars::register(cf)
+    }
+
+    fn register(cf: Conf) -> Result<(), Refusal> {
+        preaccess::register(cf, Some(ngx_http_smart_limit_handler))
+    }
+
+    fn merge(
+        _: Conf,
+        _: &mut MainConf,
+        outer: &LocationConf,
+        inner: &mut LocationConf,
+    ) -> Result<(), Refusal> {
+        inner.merge(outer);
+        Ok(())
+    }
+
+    fn start() {
+        sweep::start();
+    }
+
+    fn exit() {
+        sweep::stop();
+    }
+}
+
+/// A refusal that shows the parameter.
+fn invalid<T>(what: &str, parameter: &[u8]) -> Result<T, Refusal> {
+    Err(format!("invalid {what} \"{}\"", String::from_utf8_lossy(parameter)).into())
+}
+
+fn without_zone<T>(cf: Conf) -> Result<T, Refusal> {
+    Err(format!("\"{}\" must have \"zone\" parameter", cf.args()[0]).into())
+}
+
+struct ZoneDirective;
+impl Directive for ZoneDirective {
+    type Conf = MainConf;
+
+    fn set(cf: Conf, conf: &mut MainConf) -> Result<(), Refusal> {
+        let text = cf.args()[1];
+        let (mut zone, mut ipv6_prefix) = (None, None);
+        let mut rate = RateOf::All(Rate::DEFAULT);
+        for parameter in cf.values().skip(1) {
+            if let Some(value) = parameter.strip_prefix(b"zone=") {
+                zone = Some((parameter, value));
+            } else if let Some(value) = parameter.strip_prefix(b"rate=") {
+                rate = match rate_of(cf, value)? {
+                    Some(rate) => rate,
+                    None => return invalid("rate", parameter),
+                };
+            } else if let Some(value) = parameter.strip_prefix(b"ipv6_prefix=") {
+                ipv6_prefix = match number(value) {
+                    Some(bits @ 1..=128) => Some(bits as u8),
+                    _ => return invalid("parameter", parameter),
+                };
+            } else {
+                return invalid("parameter", parameter);
+            }
+        }
+        let Some((parameter, value)) = zone.filter(|(_, value)| !value.starts_with(b":")) else {
+            return without_zone(cf);
+        };
+        if ipv6_prefix.is_some() && text.as_bytes() != b"$binary_remote_addr" {
+            return Err("\"ipv6_prefix\" needs the key \"$binary_remote_addr\"".into());
+        }
+        if !Limiter::is_supported() {
+            return Err(
+                "\"smart_limit_zone\" needs a processor that can exchange 16 bytes at once \
+                        (cmpxchg16b on x86-64)"
+                    .into(),
+            );
+        }
+        let settings = Settings { text, key: cf.complex_value(&text)?, ipv6_prefix, rate };
+        conf.zones.push(Zone::declare(cf, parameter, value, settings)?);
+        Ok(())
+    }
+}
+
+/// The rate in a parameter: one, or `$variable`, or `$variable:default`. `None`: it is none of these.
+fn rate_of(cf: Conf, text: &[u8]) -> Result<Option<RateOf>, Refusal> {
+    if !text.starts_with(b"$") {
+        return Ok(Rate::parse(text).ok().map(RateOf::All));
+    }
+    let mut parts = text.splitn(2, |byte| *byte == b':');
+    let variable = borrowed(parts.next().unwrap_or_default());
+    let default = parts.next().map_or(Ok(Rate::DEFAULT), Rate::parse);
+    let value = cf.variable(&variable)?;
+    Ok(default.ok().zip(value).map(|(default, value)| RateOf::Each {
+        text: variable,
+        value,
+        default,
+    }))
+}
+
+/// A decimal number, as nginx's `ngx_atoi` reads it.
+fn number(text: &[u8]) -> Option<u64> {
+    let is_number = text.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
+}
+
+struct LimitDirective;
+impl Directive for LimitDirective {
+    type Conf = LocationConf;
+
+    fn set(cf: Conf, conf: &mut LocationConf) -> Result<(), Refusal> {
+        if cf.values().any(|word| word == b"off") {
+            if cf.args().len() > 2 {
+                return Err("\"smart_limit off\" takes no parameters".into());
+            }
+            if conf.limits.is_some() {
+                return Err(Refusal::Directive(c"is duplicate"));
+            }
+            conf.limits = Some(Vec::new());
+            return Ok(());
+        }
+        let limit = limit(cf)?;
+        match &mut conf.limits {
+            None => conf.limits = Some(vec![limit]),
+            Some(limits) => {
+                // An empty list is `off`.
+                if limits.is_empty() || limits.iter().any(|other| other.zone == limit.zone) {
+                    return Err(Refusal::Directive(c"is duplicate"));
+                }
+                limits.push(limit);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limit(cf: Conf) -> Result<LimitConf, Refusal> {
+    let (mut zone, mut burst, mut delay, mut is_dry) = (None, 0, 0, false);
+    for parameter in cf.values() {
+        if let Some(name) = parameter.strip_prefix(b"zone=") {
+            zone = Some(Zone::named(cf, &borrowed(name))?);
+        } else if let Some(value) = parameter.strip_prefix(b"burst=") {
+            burst = match number(value).and_then(|number| u32::try_from(number).ok()) {
+                Some(requests @ 1..=BURST_MAX) => requests * REQUEST,
+                _ => return invalid("burst value", parameter),
+            };
+        } else if let Some(value) = parameter.strip_prefix(b"delay=") {
+            delay = match number(value) {
+                None | Some(0) => return invalid("delay value", parameter),
+                Some(requests) => u32::try_from(requests).map_or(u32::MAX, to_units),
+            };
+        } else {
+            match parameter {
+                b"nodelay" => delay = u32::MAX,
+                b"dry_run" => is_dry = true,
+                _ => return invalid("parameter", parameter),
+            }
+        }
+    }
+    let Some(zone) = zone else {
+        return without_zone(cf);
+    };
+    Ok(LimitConf { zone, burst, delay, is_dry })
+}
+
+/// Requests, in the unit in which they are counted; more than any bucket holds is as good as the most.
+fn to_units(requests: u32) -> u32 {
+    requests.saturating_mul(REQUEST)
+}
+
+struct Bypass;
+impl Directive for Bypass {
+    type Conf = LocationConf;
+
+    fn set(cf: Conf, conf: &mut LocationConf) -> Result<(), Refusal> {
+        if conf.bypass.is_some() {
+            return Err(Refusal::Directive(c"is duplicate"));
+        }
+        let values = cf.args().iter().skip(1).map(|text| cf.complex_value(text));
+        conf.bypass = Some(values.collect::<Result<_, _>>()?);
+        Ok(())
+    }
+}

@@ -1,0 +1,57 @@
+//! What a client is told: `Retry-After` (RFC 9110, 10.2.3), and the fields `RateLimit-Policy` and
+//! `RateLimit` of draft-ietf-httpapi-ratelimit-headers-11.
+
+use std::io::{self, Write};
+
+use super::handler::Asked;
+use crate::core::bucket::Quota;
+use crate::core::NoMemory;
+use crate::nginx::request::Request;
+
+/// The most bytes of an item beside its name: four numbers and their names.
+const ITEM: usize = 96;
+
+/// Says after how many seconds the request would pass.
+pub fn add_retry_after(r: Request, seconds: u64) -> Result<(), NoMemory> {
+    let value = r.print(20, |text| write!(text, "{seconds}")).ok_or(NoMemory)?;
+    add(r, "Retry-After", value)
+}
+
+/// Says what each limit allows, and what is left of it.
+pub fn add_draft(r: Request, asked: &[Asked]) -> Result<(), NoMemory> {
+    let list = |item: fn(&mut &mut [u8], Quota) -> io::Result<()>| {
+        let length = |asked: &Asked| ITEM + 2 * asked.zone.name().len;
+        r.print(asked.iter().map(length).sum(), |text| {
+            for (place, asked) in asked.iter().enumerate() {
+                text.write_all(if place == 0 { b"" } else { b", " })?;
+                write_name(text, asked.zone.name().as_bytes())?;
+                item(text, asked.vote.limit.quota(asked.vote.level()))?;
+            }
+            Ok(())
+        })
+    };
+    let policy = list(|text, quota| write!(text, ";q={};w={}", quota.quota, quota.window));
+    let left = list(|text, quota| write!(text, ";r={};t={}", quota.remaining, quota.reset));
+    add(r, "RateLimit-Policy", policy.ok_or(NoMemory)?)?;
+    add(r, "RateLimit", left.ok_or(NoMemory)?)
+}
+
+/// A name as a string of structured fields (RFC 9651, 3.3.3), which has printable ASCII only.
+fn write_name(text: &mut &mut [u8], name: &[u8]) -> io::Result<()> {
+    text.write_all(b"\"")?;
+    for byte in name {
+        match byte {
+            b'"' | b'\\' => text.write_all(&[b'\\', *byte])?,
+            b' '..=b'~' => text.write_all(&[*byte])?,
+            _ => text.write_all(b"?")?,
+        }
+    }
+    text.write_all(b"\"")
+}
+
+fn add(r: Request, name: &'static str, value: &'static [u8]) -> Result<(), NoMemory> {
+    match r.add_header(name, value) {
+        true => Ok(()),
+        false => Err(NoMemory),
+    }
+}

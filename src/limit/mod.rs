@@ -1,0 +1,12 @@
+//! `smart_limit`: how many requests a key may make.
+
+mod conf;
+mod directives;
+mod handler;
+mod headers;
+mod record;
+mod sweep;
+mod vars;
+mod zone;
+
+pub use directives::ngx_http_smart_limit_module;
