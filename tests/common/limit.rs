@@ -2,6 +2,7 @@
 //! can be seen in headers and in the log.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use super::client::{request, Client, Response};
 use super::nginx::Nginx;
@@ -16,6 +17,9 @@ pub const HEADERS: &str = "add_header X-Limit $smart_limit_status always;
     add_header X-Limit-Zone $smart_limit_zone always;
     add_header X-Limit-Excess $smart_limit_excess always;
     add_header X-Limit-After $smart_limit_retry_after always;\n";
+
+/// Refusals and delays are not logged, where there are many of them; errors and alerts are.
+pub const QUIET: &str = "smart_limit_log_level info; error_log error.log warn;\n";
 
 /// A server whose log and headers tell what its limits decided.
 pub fn limited() -> Setup {
@@ -98,4 +102,40 @@ pub fn hammer(port: u16, paths: impl IntoIterator<Item = String>, counts: &mut C
         }
         client = connection;
     }
+}
+
+/// Adds `other` to `counts`.
+pub fn add(counts: &mut Counts, other: Counts) {
+    for (path, other) in other {
+        let count = counts.entry(path).or_default();
+        count.passed += other.passed;
+        count.refused += other.refused;
+        count.broken += other.broken;
+    }
+}
+
+/// Has `clients` at once send requests, on connections of their own, for the paths that `paths`
+/// gives to each, and returns what came of them.
+pub fn hammer_at_once(
+    port: u16,
+    clients: usize,
+    paths: impl Fn(usize) -> Vec<String> + Sync,
+) -> Counts {
+    let mut counts = Counts::new();
+    thread::scope(|scope| {
+        let paths = &paths;
+        let threads: Vec<_> = (0..clients)
+            .map(|number| {
+                scope.spawn(move || {
+                    let mut counts = Counts::new();
+                    hammer(port, paths(number), &mut counts);
+                    counts
+                })
+            })
+            .collect();
+        for thread in threads {
+            add(&mut counts, thread.join().expect("a client"));
+        }
+    });
+    counts
 }

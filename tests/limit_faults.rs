@@ -1,0 +1,263 @@
+//! Counts stay right whatever happens: workers that are killed, many workers at one key, a zone with
+//! more keys than it holds. And no memory is lost by it.
+#![cfg(feature = "tools")]
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::clock::Clock;
+use common::limit::{add, hammer, hammer_at_once, limited, passed, Counts, QUIET};
+use common::nginx::Nginx;
+use common::{dose, process, Numbers};
+
+/// How many requests of each key pass at once at `/many` and at `/once`.
+const MANY: usize = 100;
+
+/// The keys that are asked for again and again.
+const KEYS: u64 = 50;
+
+/// Two limits of one request a second, under a clock that stands still.
+fn start(workers: usize) -> (Clock, Nginx) {
+    let (clock, setup) = Clock::into(
+        limited()
+            .workers(workers)
+            .http("smart_limit_zone $uri$arg_k zone=one:4m rate=1r/s;\n")
+            .http(QUIET)
+            .limit("/many", &format!("smart_limit zone=one burst={} nodelay;", MANY - 1))
+            .limit("/once", "smart_limit zone=one;"),
+    );
+    (clock, setup.start())
+}
+
+/// Asks for old keys and new ones, over connections that come and go, until told to stop.
+fn hammer_until(stop: &AtomicBool, port: u16, client: u64) -> Counts {
+    let mut counts = Counts::new();
+    let mut numbers = Numbers::new(client + 1);
+    let mut fresh = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let paths = (0..24).flat_map(|_| {
+            fresh += 1;
+            let old = format!("/many?k={}", numbers.below(KEYS));
+            let new = format!("/once?k={client}.{fresh}");
+            [old, new.clone(), new]
+        });
+        hammer(port, paths.collect::<Vec<_>>(), &mut counts);
+    }
+    counts
+}
+
+/// Kills workers at random moments of a load, and returns what came of the load's requests.
+fn kill_under_load(nginx: &Nginx, kills: usize, seed: u64) -> Counts {
+    let stop = AtomicBool::new(false);
+    let mut counts = Counts::new();
+    let mut numbers = Numbers::new(seed);
+    thread::scope(|scope| {
+        let stop = &stop;
+        let port = nginx.port();
+        let clients: Vec<_> = (0..6)
+            .map(|client| scope.spawn(move || hammer_until(stop, port, seed * 100 + client)))
+            .collect();
+        for _ in 0..kills {
+            thread::sleep(Duration::from_micros(numbers.below(10_000)));
+            let workers = nginx.workers();
+            nginx.kill_worker(workers[numbers.below(workers.len() as u64) as usize]);
+        }
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            add(&mut counts, client.join().expect("a client"));
+        }
+    });
+    counts
+}
+
+/// Asks until no more passes: what was not asked for before is now.
+fn use_up(nginx: &Nginx, counts: &mut Counts) {
+    for key in 0..KEYS {
+        let paths = vec![format!("/many?k={key}"); MANY + 1];
+        hammer(nginx.port(), paths, counts);
+    }
+    let broken: Vec<String> =
+        counts.iter().filter(|(_, count)| count.broken > 0).map(|(path, _)| path.clone()).collect();
+    for path in broken {
+        hammer(nginx.port(), vec![path; 2], counts);
+    }
+}
+
+/// Each key has had its number and no more. A request whose worker was killed may have been counted
+/// or not.
+#[track_caller]
+fn assert_exact(counts: &Counts, many: usize) {
+    for (path, count) in counts {
+        let allowed = if path.starts_with("/many") { many } else { 1 };
+        assert!(count.passed <= allowed, "{path}: {count:?}, allowed {allowed}");
+        assert!(count.passed + count.broken >= allowed, "{path}: {count:?}, allowed {allowed}");
+    }
+}
+
+fn survive_kills(workers: usize) {
+    let (clock, nginx) = start(workers);
+    let kills = dose(20, 2_000) / 2;
+    let mut counts = kill_under_load(&nginx, kills, 1);
+    let broken: usize = counts.values().map(|count| count.broken).sum();
+    assert!(broken > 0, "the killed workers were at work");
+    use_up(&nginx, &mut counts);
+    assert_exact(&counts, MANY);
+    // And what the rate allows passes again, through more of the same.
+    clock.advance_seconds(10);
+    let mut counts = kill_under_load(&nginx, kills, 2);
+    use_up(&nginx, &mut counts);
+    assert_exact(&counts, 10);
+    clock.advance_seconds(1);
+    for key in 0..KEYS {
+        assert_eq!(passed(&nginx, &format!("/many?k={key}"), 3), 1, "key {key}");
+    }
+}
+
+#[test]
+fn counts_stay_right_when_one_of_two_workers_is_killed_again_and_again() {
+    survive_kills(2);
+}
+
+#[test]
+fn counts_stay_right_when_one_of_four_workers_is_killed_again_and_again() {
+    survive_kills(4);
+}
+
+#[test]
+fn four_workers_count_one_key_exactly() {
+    let (clock, nginx) = start(4);
+    let ask = |requests: usize| {
+        let counts = hammer_at_once(nginx.port(), 16, |_| vec!["/many?k=hot".into(); requests]);
+        counts["/many?k=hot"].clone()
+    };
+    let first = ask(dose(500, 20_000));
+    assert_eq!((first.passed, first.broken), (MANY, 0));
+    for seconds in [1, 7, 50, 1000] {
+        clock.advance_seconds(seconds);
+        let count = ask(100);
+        let allowed = MANY.min(seconds as usize);
+        assert_eq!((count.passed, count.broken), (allowed, 0), "after {seconds} s");
+    }
+}
+
+#[test]
+fn four_workers_insert_each_key_once() {
+    let (_clock, nginx) = start(4);
+    let keys = dose(2_000, 100_000);
+    // Each client asks for the same new keys in the same order: every insertion is a race.
+    let counts = hammer_at_once(nginx.port(), 8, |_| {
+        (0..keys).map(|key| format!("/once?k={key}")).collect()
+    });
+    assert_eq!(counts.len(), keys);
+    for (path, count) in &counts {
+        assert_eq!((count.passed, count.refused), (1, 7), "{path}");
+    }
+}
+
+#[test]
+fn a_busy_key_has_its_rate_and_no_more_while_time_goes_on() {
+    const RATE: f64 = 200.0;
+    const BURST: f64 = 100.0;
+    let nginx = limited()
+        .workers(4)
+        .http("smart_limit_zone $arg_k zone=one:1m rate=200r/s;\n")
+        .http(QUIET)
+        .limit("/", "smart_limit zone=one burst=100 nodelay;")
+        .start();
+    let began = Instant::now();
+    let mut passed = 0;
+    while began.elapsed() < Duration::from_secs(2) {
+        let counts = hammer_at_once(nginx.port(), 8, |_| vec!["/?k=hot".into(); 64]);
+        passed += counts["/?k=hot"].passed;
+    }
+    // A millisecond more: nginx's clock has whole ones.
+    let most = BURST + 1.0 + RATE * (began.elapsed().as_secs_f64() + 0.001);
+    assert!(passed as f64 <= most, "{passed} passed, {most} allowed");
+    // A machine that is busy with other things may leave some of the rate unused.
+    assert!(passed as f64 >= most * 0.5, "{passed} passed of {most}");
+}
+
+#[test]
+fn a_full_zone_admits_every_key_and_limits_it() {
+    let nginx = limited()
+        .http("smart_limit_zone $arg_k zone=full:32k rate=1r/h;\n")
+        .http(QUIET)
+        .limit("/", "smart_limit zone=full;")
+        .limit("/hot", "smart_limit zone=full burst=9 nodelay;")
+        .start();
+    assert_eq!(passed(&nginx, "/hot?k=hot", 12), 10);
+    // It has room for 2,000 keys or so.
+    let keys = dose(20_000, 1_000_000);
+    let mut counts = Counts::new();
+    hammer(
+        nginx.port(),
+        (0..keys).map(|key| format!("/?k={key}")).flat_map(|key| [key.clone(), key]),
+        &mut counts,
+    );
+    assert_eq!(counts.len(), keys);
+    for (path, count) in &counts {
+        assert_eq!((count.passed, count.refused), (1, 1), "{path}");
+    }
+    // Those that owe most are kept.
+    assert_eq!(passed(&nginx, "/hot?k=hot", 2), 0);
+    assert_eq!(passed(&nginx, "/?k=0", 1), 1, "the first has long been forgotten");
+}
+
+#[test]
+fn a_full_zone_admits_every_key_of_four_workers() {
+    let nginx = limited()
+        .workers(4)
+        .http("smart_limit_zone $arg_k zone=full:32k rate=1r/h;\n")
+        .http(QUIET)
+        .limit("/", "smart_limit zone=full;")
+        .start();
+    let keys = dose(5_000, 200_000);
+    let counts = hammer_at_once(nginx.port(), 4, |client| {
+        (0..keys)
+            .map(|key| format!("/?k={client}.{key}"))
+            .flat_map(|key| [key.clone(), key])
+            .collect()
+    });
+    assert_eq!(counts.len(), 4 * keys);
+    assert!(counts.values().all(|count| count.passed >= 1 && count.broken == 0));
+    // Between a key's two requests other workers may have needed its place.
+    let limited = counts.values().filter(|count| count.refused == 1).count();
+    assert!(limited * 100 >= counts.len() * 99, "{limited} of {}", counts.len());
+}
+
+#[test]
+fn memory_and_descriptors_are_flat() {
+    if common::sanitized() {
+        eprintln!("not run: AddressSanitizer keeps freed memory");
+        return;
+    }
+    let nginx = limited()
+        .http("smart_limit_zone $arg_k zone=one:64k rate=1000r/s;\n")
+        .http("smart_limit_zone $arg_k zone=two:64k rate=$arg_r:10r/s;\n")
+        .http(QUIET)
+        .limit("/", "smart_limit zone=one burst=5; smart_limit zone=two burst=5 nodelay; smart_limit_headers draft;")
+        .start();
+    let worker = nginx.worker();
+    let ask = |requests: usize| {
+        hammer_at_once(nginx.port(), 4, |client| {
+            let mut numbers = Numbers::new(client as u64 + 1);
+            let rate = ["", "&r=x", "&r=1000r/s"];
+            (0..requests / 4)
+                .map(|_| {
+                    let key = numbers.below(10_000);
+                    format!("/?k={key}{}", rate[key as usize % rate.len()])
+                })
+                .collect()
+        })
+    };
+    ask(30_000);
+    let before = (process::resident_kib(worker), process::descriptors(worker));
+    ask(dose(30_000, 1_000_000));
+    let after = (process::resident_kib(worker), process::descriptors(worker));
+    assert!(after.0 <= before.0 + 1024, "from {} to {} KiB", before.0, after.0);
+    assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);
+    assert_eq!(nginx.worker(), worker);
+}

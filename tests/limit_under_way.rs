@@ -1,0 +1,173 @@
+//! Requests that wait for their turn while nginx reloads, ends, or changes its binary: none is lost.
+#![cfg(feature = "tools")]
+
+mod common;
+
+use common::client::Client;
+use common::clock::Clock;
+use common::limit::limited;
+use common::load::Load;
+use common::nginx::Nginx;
+use common::process::{self, Id, Signal};
+use common::setup::Setup;
+use common::{dose, site, wait_until};
+
+const IDS: u64 = 100;
+
+/// A limit that lets one request of a key through in a minute while the others wait, and one that
+/// is never reached: of files, as [`Load`] asks for them.
+fn setup(workers: usize) -> Setup {
+    let mut setup = limited()
+        .workers(workers)
+        .http("smart_limit_zone $arg_k zone=minute:1m rate=1r/m;\n")
+        .http("smart_limit_zone $uri zone=files:1m rate=1000000r/s;\n")
+        .limit("/waits", "smart_limit zone=minute burst=1000;")
+        .limit("/refuses", "smart_limit zone=minute;");
+    for id in 0..IDS {
+        setup = setup.document(&id.to_string(), &site::content_of(id));
+    }
+    let root = setup.prefix().join("html").display().to_string();
+    setup.location(
+        "/file/",
+        &format!("smart_limit zone=files burst=1000000 nodelay; alias {root}/;"),
+    )
+}
+
+#[track_caller]
+fn wait_for_end(ids: &[Id]) {
+    wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
+}
+
+/// Has this many requests wait.
+fn wait_in(nginx: &Nginx, clients: usize) -> Vec<Client> {
+    let lines = || nginx.error_log().matches("delaying request, ").count();
+    let before = lines();
+    let clients: Vec<Client> = (0..clients)
+        .map(|_| {
+            let mut client = nginx.connect();
+            client.ask("/waits?k=a");
+            client
+        })
+        .collect();
+    wait_until("the delays in the log", || lines() == before + clients.len());
+    clients
+}
+
+/// Waits until all these have had their turn, which has come, and looks at their answers.
+#[track_caller]
+fn assert_delayed(nginx: &Nginx, clients: Vec<Client>) {
+    let turns = || nginx.access_log().iter().filter(|line| line["limit"] == "DELAYED").count();
+    wait_until("everybody's turn", || {
+        // An old worker takes no connection that would wake it: this signal has it look at the
+        // clock, and open its log again.
+        let workers = process::living_in(nginx.prefix());
+        for worker in workers.into_iter().filter(|id| process::title(*id).contains("worker")) {
+            process::signal(worker, Signal::USR1);
+        }
+        turns() == clients.len()
+    });
+    for mut client in clients {
+        assert_eq!(client.read("GET").verdict(), "200 DELAYED");
+    }
+}
+
+#[test]
+fn reloads_lose_no_request_that_waits() {
+    for workers in [2, 4] {
+        let (clock, setup) = Clock::into(setup(workers));
+        let nginx = setup.start();
+        assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
+        let load = Load::new(&nginx, 4, IDS).start();
+        let mut waiting = Vec::new();
+        let mut old = Vec::new();
+        for _ in 0..dose(5, 100) {
+            waiting.extend(wait_in(&nginx, 8));
+            old.extend(nginx.reload());
+        }
+        let count = waiting.len() as u64;
+        clock.advance_seconds(60 * count);
+        assert_delayed(&nginx, waiting);
+        // All were counted, in one bucket: the last of them has just had its turn.
+        clock.advance_seconds(59);
+        assert_eq!(nginx.get("/refuses?k=a").verdict(), "503 REJECTED");
+        clock.advance_seconds(1);
+        assert_eq!(nginx.get("/refuses?k=a").verdict(), "200 PASSED");
+        load.stop().assert_all_good();
+        wait_for_end(&old);
+    }
+}
+
+#[test]
+fn a_graceful_end_answers_requests_that_wait() {
+    let (clock, setup) = Clock::into(setup(1));
+    let nginx = setup.start();
+    assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
+    let waiting = wait_in(&nginx, 10);
+    process::signal(nginx.master(), Signal::QUIT);
+    wait_until("the end of listening", || Client::try_connect(nginx.port()).is_err());
+    clock.advance_seconds(600);
+    assert_delayed(&nginx, waiting);
+}
+
+#[test]
+fn a_fast_end_waits_for_nobody() {
+    let nginx = setup(1).start();
+    assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
+    let waiting = wait_in(&nginx, 10);
+    process::signal(nginx.master(), Signal::TERM);
+    wait_until("the end", || process::living_in(nginx.prefix()).is_empty());
+    drop(waiting);
+}
+
+#[test]
+fn a_reload_without_the_limit_lets_those_that_wait_have_their_turn() {
+    let (clock, setup) = Clock::into(setup(1));
+    let nginx = setup.start();
+    assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
+    let waiting = wait_in(&nginx, 3);
+    nginx.reconfigure(|text| {
+        text.replace("smart_limit zone=minute burst=1000;", "")
+            .replace("smart_limit zone=minute;", "")
+            .replace("smart_limit_zone $arg_k zone=minute:1m rate=1r/m;", "")
+    });
+    let old = nginx.reload();
+    assert_eq!(nginx.get("/waits?k=a").verdict(), "200 -");
+    clock.advance_seconds(180);
+    assert_delayed(&nginx, waiting);
+    wait_for_end(&old);
+}
+
+/// The id of the master that the file says.
+fn id_in(nginx: &Nginx, file: &str) -> Option<Id> {
+    std::fs::read_to_string(nginx.prefix().join(file)).ok()?.trim().parse().ok()
+}
+
+#[test]
+fn a_change_of_binary_under_load_fails_no_request() {
+    let nginx = setup(2).daemon().start();
+    assert_eq!(nginx.get("/refuses?k=a").verdict(), "200 PASSED");
+    assert_eq!(nginx.get("/refuses?k=a").verdict(), "503 REJECTED");
+    let load = Load::new(&nginx, 4, IDS).start();
+    let single = Load::new(&nginx, 2, IDS).without_keepalive().start();
+    for round in 0..dose(1, 50) {
+        let old = nginx.master();
+        let old_workers = nginx.workers_of(old);
+        process::signal(old, Signal::USR2);
+        wait_until("the new master's workers", || {
+            id_in(&nginx, "nginx.pid.oldbin") == Some(old)
+                && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 2)
+        });
+        single.wait_for(50);
+        process::signal(old, Signal::WINCH);
+        wait_for_end(&old_workers);
+        process::signal(old, Signal::QUIT);
+        wait_for_end(&[old]);
+        load.wait_for(100);
+        // nginx hands no zone on to another binary: the limit begins anew, and limits.
+        let path = format!("/refuses?k={round}");
+        assert_eq!(nginx.get(&path).verdict(), "200 PASSED");
+        assert_eq!(nginx.get(&path).verdict(), "503 REJECTED");
+    }
+    load.stop().assert_all_good();
+    single.stop().assert_all_good();
+}
