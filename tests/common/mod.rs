@@ -15,6 +15,7 @@ pub mod listen;
 pub mod load;
 pub mod memcached;
 pub mod nginx;
+pub mod numbers;
 pub mod port;
 pub mod preload;
 pub mod process;
@@ -23,6 +24,8 @@ pub mod site;
 pub mod store;
 
 use std::time::{Duration, Instant};
+
+pub use numbers::Numbers;
 
 /// How often something is done: `ci` times, or `chaos` times the factor in `NGX_SMART_CHAOS`,
 /// which `scripts/chaos` sets for the long run.
@@ -65,22 +68,4 @@ pub fn holds_within(time: Duration, mut condition: impl FnMut() -> bool) -> bool
         pause = (pause * 2).min(Duration::from_millis(20));
     }
     true
-}
-
-/// A small generator of numbers that are the same in every run (xorshift).
-pub struct Numbers(u64);
-
-impl Numbers {
-    /// A sequence of its own for every `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    /// The next number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
