@@ -155,9 +155,14 @@ fn wrong_rates_are_refused() {
         let directive = format!("smart_limit_zone $arg_k zone=z:1m rate={rate};");
         refused(Http, &directive, &format!("invalid rate \"rate={rate}\""));
     }
-    for rate in ["$", "$:1r/s", "$no_such_variable", "$no_such_variable:1r/s"] {
+    for rate in ["$", "$:1r/s"] {
         let directive = format!("smart_limit_zone $arg_k zone=z:1m rate={rate};");
-        level::refused_at_the_end(setup(), Http, &directive, "variable");
+        refused(Http, &directive, &format!("invalid rate \"rate={rate}\""));
+    }
+    for rate in ["$no_such_variable", "$no_such_variable:1r/s"] {
+        let directive = format!("smart_limit_zone $arg_k zone=z:1m rate={rate};");
+        let message = "unknown \"no_such_variable\" variable";
+        level::refused_at_the_end(setup(), Http, &directive, message);
     }
 }
 

@@ -55,12 +55,12 @@ fn the_variables_say_what_was_decided() {
     // Passed: the limit with the least room left.
     assert_eq!(variables(&nginx.get("/room?k=c")), ["PASSED", "minute", "0.000", "-"]);
     assert_eq!(passed(&nginx, "/room?k=c", 3), 3);
-    assert_eq!(variables(&nginx.get("/room?k=c")), ["REJECTED", "minute", "4.000", "60"]);
+    assert_eq!(variables(&nginx.get("/room?k=c&over")), ["REJECTED", "minute", "4.000", "60"]);
     let log = nginx.wait_for_access("GET /none?k=a");
     assert_eq!([&log["limit"], &log["zone"], &log["excess"], &log["after"]], ["-"; 4]);
-    let log = nginx.access_log();
-    let line = log.iter().find(|line| line["after"] == "60").expect("the last line");
+    let line = nginx.wait_for_access("GET /room?k=c&over");
     assert_eq!([&line["limit"], &line["zone"], &line["excess"]], ["REJECTED", "minute", "4.000"]);
+    assert_eq!(line["after"], "60");
 }
 
 #[test]
