@@ -12,11 +12,15 @@ use std::sync::LazyLock;
 
 use common::memcached::Memcached;
 use common::nginx::Nginx;
+use common::place::{assert_limits_in_place, limits};
 use common::setup::Setup;
 use common::site;
 
-const MODULE: &str = "ngx_http_smart_sendfile_module";
-const NEXT_MODULE: &str = "ngx_http_mirror_module";
+/// Our modules, each with the one that must follow it in nginx's list.
+const MODULES: [(&str, &str); 2] = [
+    ("ngx_http_smart_sendfile_module", "ngx_http_mirror_module"),
+    ("ngx_http_smart_limit_module", "ngx_http_realip_module"),
+];
 
 /// How a shell takes what scripts/build made.
 const TAKE_VARIABLES: &str = "made=$(scripts/build --shell \"$@\") && eval \"$made\" && \
@@ -99,33 +103,45 @@ fn every_build_serves_the_same() {
 }
 
 #[test]
-fn every_build_stands_at_the_same_place() {
+fn every_build_limits_from_the_same_place() {
+    for build in &*BUILDS {
+        let setup = limits(Setup::new().built(&build.nginx, &build.module));
+        assert_limits_in_place(&setup.start(), build.way);
+    }
+}
+
+#[test]
+fn every_build_stands_at_the_same_places() {
     let memcached = Memcached::start();
-    let place = |build: &Build| match build.module.as_str() {
+    let places = |build: &Build| match build.module.as_str() {
         "" => linked(build),
         _ => loaded(build, &memcached),
     };
-    let places = BUILDS.each_ref().map(place);
+    let places = BUILDS.each_ref().map(places);
     assert!(places.iter().all(|place| *place == places[0]), "{places:?}");
 }
 
-/// The place among the modules that nginx gave a module which it loaded: told by its debug log,
+/// The places among the modules that nginx gave the modules which it loaded: told by its debug log,
 /// which is open while the configuration is read a second time.
-fn loaded(build: &Build, memcached: &Memcached) -> usize {
+fn loaded(build: &Build, memcached: &Memcached) -> [usize; 2] {
     let nginx = start(build, memcached);
     nginx.reload();
     let log = fs::read_to_string(nginx.prefix().join("debug.log")).expect("a debug log");
-    let told = format!("module: {MODULE} before {NEXT_MODULE}:");
-    let (_, place) = log.split_once(&told).expect("the place of the module");
-    place.lines().next().expect("a number").parse().expect("a number")
+    MODULES.map(|(module, next)| {
+        let told = format!("module: {module} before {next}:");
+        let (_, place) = log.split_once(&told).expect("the place of the module");
+        place.lines().next().expect("a number").parse().expect("a number")
+    })
 }
 
-/// The place among the modules that configure gave a module which is a part of nginx.
-fn linked(build: &Build) -> usize {
+/// The places among the modules that configure gave the modules which are a part of nginx.
+fn linked(build: &Build) -> [usize; 2] {
     let modules = fs::read_to_string(build.tree().join("objs/ngx_modules.c")).expect("modules");
     let (_, table) = modules.split_once("ngx_modules[] = {").expect("the table");
-    let mut places = table.lines().map(str::trim).filter(|line| line.starts_with('&'));
-    places.position(|line| line == format!("&{MODULE},")).expect("the place of the module")
+    MODULES.map(|(module, _)| {
+        let mut places = table.lines().map(str::trim).filter(|line| line.starts_with('&'));
+        places.position(|line| line == format!("&{module},")).expect("the place of the module")
+    })
 }
 
 #[test]

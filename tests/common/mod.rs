@@ -16,6 +16,7 @@ pub mod load;
 pub mod memcached;
 pub mod nginx;
 pub mod numbers;
+pub mod place;
 pub mod port;
 pub mod preload;
 pub mod process;
