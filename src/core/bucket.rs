@@ -109,19 +109,24 @@ impl Bucket {
     /// What `limit` says to a request at `now`.
     #[inline]
     pub fn offer(self, limit: &Limit, now: u64) -> Offer {
-        let excess = self.level_at(limit.rate, now);
+        let idle = self.idle(now);
+        let excess = u64::from(self.level).saturating_sub(limit.rate.leaks(idle)) as u32;
         if excess > limit.burst {
             return Offer::Refused { excess, wait: self.wait(limit, now) };
         }
         let over = excess.saturating_sub(limit.delay);
         let delay = if over == 0 { 0 } else { limit.rate.time_of(over) };
         // A clock that is behind does not set the time back, or the leak would count twice.
-        let behind = self.level > 0 && self.idle(now) == 0;
-        let last = if behind { self.last } else { now as u32 };
-        let charged = Self { level: excess.saturating_add(REQUEST), last };
-        Offer::Passes { excess, delay, charged }
+        let is_behind = idle == 0 && self.level > 0;
+        let last = if is_behind { self.last } else { now as u32 };
+        Offer::Passes {
+            excess,
+            delay,
+            charged: Self { level: excess.saturating_add(REQUEST), last },
+        }
     }
 
+    /// The least number of milliseconds after which `limit` lets a request pass, if there is no other.
     fn wait(self, limit: &Limit, now: u64) -> u64 {
         let needed = limit.rate.time_until(self.level.saturating_sub(limit.burst));
         match self.idle(now) {
@@ -142,8 +147,7 @@ impl Bucket {
     #[inline]
     pub fn weight(self, rate: Rate, now: u64) -> (u64, Reverse<u32>) {
         let idle = self.idle(now);
-        let (level, leaks) = rate.compare(self.level, idle);
-        (level.saturating_sub(leaks), Reverse(idle))
+        (rate.left(self.level, idle), Reverse(idle))
     }
 
     /// What becomes of it at `now`, if that is not much later than [`IDLE_MAX`] after the last time.

@@ -16,6 +16,7 @@
 pub mod address;
 pub mod bucket;
 pub mod flight;
+pub mod hash;
 pub mod id;
 pub mod key;
 pub mod memcache;

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn of_those_that_pass_the_nearest_to_its_burst_is_named() {
         assert_eq!(
-            decides(&[passed(0, 0, false), passed(3000, 0, false), passed(10, 0, false)]).0,
+            decides(&[passed(0, 0, false), passed(3000, 0, false), passed(10, 0, false)]),
             1
         );
     }

@@ -187,12 +187,12 @@ fn rate_of(cf: Conf, text: &[u8]) -> Result<Option<RateOf>, Refusal> {
     }
     let mut parts = text.splitn(2, |byte| *byte == b':');
     let variable = borrowed(parts.next().unwrap_or_default());
-    let default = parts.next().map_or(Ok(Rate::DEFAULT), Rate::parse);
+    let default = parts.next().unwrap_or(b"1r/s");
     let value = cf.variable(&variable)?;
-    Ok(default.ok().zip(value).map(|(default, value)| RateOf::Each {
+    Ok(Rate::parse(default).ok().zip(value).map(|(rate, value)| RateOf::Each {
         text: variable,
         value,
-        default,
+        default: (rate, borrowed(default)),
     }))
 }
 

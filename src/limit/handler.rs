@@ -123,7 +123,7 @@ fn log_long_key(r: Request, text: &ngx_str_t, key: &[u8]) {
 impl Asked {
     /// Takes the limit's vote, and charges its key if it lets the request pass.
     #[inline]
-    fn charge(&mut self, turn: Turn) -> Option<Charge> {
+    fn charge(&mut self, turn: Turn) -> Option<Charge<'static>> {
         let (offer, charge) = self.limiter.charge(self.tag, &self.vote.limit, turn);
         self.vote.offer = offer;
         charge
@@ -152,7 +152,7 @@ fn charge_all(
     if let Some(refused) = asked.iter().position(ends) {
         return Ok(Some(refused));
     }
-    let mut charges = SmallVec::<[(&'static Limiter<'static>, Charge); FEW]>::new();
+    let mut charges = SmallVec::<[(&'static Limiter<'static>, Charge<'static>); FEW]>::new();
     charges.try_reserve(asked.len()).map_err(|_| NoMemory)?;
     for (place, one) in asked.iter_mut().enumerate() {
         if one.refuses() {

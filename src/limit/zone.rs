@@ -11,7 +11,7 @@ use crate::core::NoMemory;
 use crate::nginx::conf::ComplexValue;
 use crate::nginx::log::Shown;
 use crate::nginx::request::Request;
-use crate::nginx::zone::{self, random_key, Shared};
+use crate::nginx::zone::{self, random, Shared};
 use crate::shm::limiter::Limiter;
 use crate::shm::Word;
 
@@ -41,8 +41,8 @@ pub enum RateOf {
         text: ngx_str_t,
         /// The variable.
         value: ComplexValue,
-        /// The rate where it is empty or none.
-        default: Rate,
+        /// The rate where it is empty or none, and how that is written.
+        default: (Rate, ngx_str_t),
     },
 }
 
@@ -62,22 +62,23 @@ impl RateOf {
             Self::All(rate) => Ok(*rate),
             Self::Each { text, value, default } => {
                 let value = r.evaluate(*value).ok_or(NoMemory)?;
-                Ok(read(r, text, value, *default))
+                Ok(read(r, text, value, default))
             }
         }
     }
 }
 
 /// A rate that a variable names.
-fn read(r: Request, text: &ngx_str_t, value: &[u8], default: Rate) -> Rate {
+fn read(r: Request, text: &ngx_str_t, value: &[u8], default: &(Rate, ngx_str_t)) -> Rate {
+    let (rate, default) = default;
     if value.is_empty() {
-        return default;
+        return *rate;
     }
     Rate::parse(value).unwrap_or_else(|_| {
         let value = Shown(value);
         let reason = format_args!("invalid rate \"{value}\" in \"{text}\", using {default}");
         r.log().write(NGX_LOG_ERR, reason);
-        default
+        *rate
     })
 }
 
@@ -103,7 +104,7 @@ impl Shared for Limiter<'static> {
     }
 
     fn create(words: &'static [Word]) -> Option<Self> {
-        Limiter::create(words, random_key())
+        Limiter::create(words, std::array::from_fn(|_| random()))
     }
 
     fn open(words: &'static [Word]) -> Option<Self> {

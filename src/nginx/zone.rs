@@ -51,11 +51,10 @@ pub trait Shared: Sized + 'static {
     }
 }
 
-/// A key for the hashes of a zone, which no client can guess.
-pub fn random_key() -> (u64, u64) {
+/// A word that no client can guess, for the hashes of a zone.
+pub fn random() -> u64 {
     // The standard library's own random keys are the portable way to the kernel's randomness.
-    let random = || RandomState::new().hash_one(0);
-    (random(), random())
+    RandomState::new().hash_one(0)
 }
 
 /// What nginx keeps with a zone.

@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use crate::nginx::zone::{random_key, Shared};
+use crate::nginx::zone::{random, Shared};
 use crate::shm::cache::Cache;
 use crate::shm::Word;
 
@@ -17,7 +17,7 @@ impl Shared for Cache<'static> {
     }
 
     fn create(words: &'static [Word]) -> Option<Self> {
-        Cache::create(words, random_key())
+        Cache::create(words, (random(), random()))
     }
 
     fn open(words: &'static [Word]) -> Option<Self> {

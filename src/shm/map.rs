@@ -1,8 +1,8 @@
-//! From raw memory to atomic words, and from words to pairs of them.
+//! From raw memory to atomic words, and from words to sets of pairs.
 
 use std::ptr::NonNull;
 
-use super::pair::Pair;
+use super::pair::Set;
 use super::Word;
 
 /// The `bytes` of memory at `address`, as words; what does not fill a word is left out.
@@ -17,10 +17,14 @@ pub unsafe fn words<'a>(address: NonNull<u8>, bytes: usize) -> &'a [Word] {
     unsafe { std::slice::from_raw_parts(address.cast::<Word>().as_ptr(), count) }
 }
 
-/// The same words as pairs, from the first that stands at the start of a cache line on.
-pub fn pairs(words: &[Word]) -> &[Pair] {
-    let skipped = words.as_ptr().cast::<u8>().align_offset(64) / size_of::<Word>();
+/// The same words as sets of pairs, from the first that stands at the start of a cache line on.
+pub fn sets(words: &[Word]) -> &[Set] {
+    let line = align_of::<Set>();
+    let skipped = words.as_ptr().cast::<u8>().align_offset(line) / size_of::<Word>();
     let words = words.get(skipped..).unwrap_or_default();
-    // SAFETY: the words are valid, aligned as pairs are, and a pair is two words.
-    unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<Pair>(), words.len() / 2) }
+    // SAFETY: the words are valid and stand where a set may; a set is made of as many.
+    unsafe {
+        let count = size_of_val(words) / size_of::<Set>();
+        std::slice::from_raw_parts(words.as_ptr().cast::<Set>(), count)
+    }
 }

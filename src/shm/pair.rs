@@ -5,6 +5,27 @@ pub use model::Pair;
 #[cfg(not(shuttle))]
 pub use real::Pair;
 
+/// Pairs of a set.
+pub const SET: usize = 4;
+
+/// A cache line of pairs.
+#[repr(C, align(64))]
+pub struct Set([Pair; SET]);
+
+impl Set {
+    /// The pairs.
+    #[inline]
+    pub fn slots(&self) -> &[Pair; SET] {
+        &self.0
+    }
+
+    /// A set for the model checker.
+    #[cfg(shuttle)]
+    pub fn new() -> Self {
+        Self([(); SET].map(|()| Pair::new([0, 0])))
+    }
+}
+
 #[cfg(not(shuttle))]
 mod real {
     use std::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::SeqCst};

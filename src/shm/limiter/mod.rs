@@ -1,7 +1,7 @@
 //! A limiter's zone: the buckets of its keys, its counters, and the names of the heaviest keys.
 //!
-//! In words: a header of 8 (magic and version, length, two words of hash key, the place of the
-//! sweep), the counters, the heaviest keys, and the slots, of two words each, to the end.
+//! In words: a header of 8 (magic and version, length, the place of the sweep, the secret of the
+//! hash in the last four), the counters, the heaviest keys, and the slots, of two words each, to the end.
 
 pub mod counters;
 pub mod heaviest;
@@ -12,26 +12,26 @@ mod tests;
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use siphasher::sip::SipHasher13;
-
 use self::counters::{Counter, Counters};
 use self::heaviest::{Heaviest, Heavy};
-use self::table::{Charge, Evicted, Table};
-use super::pair::Pair;
+use self::table::{Charge, Table};
+use super::pair::{Pair, SET};
 use super::Word;
 use crate::core::bucket::{Bucket, Limit, Offer};
+use crate::core::hash::{hash, Secret};
 use crate::core::rate::Rate;
 
 /// "smartLM" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x01");
 
-/// Words of the header.
+/// Words of the header, and the first of the secret in it.
 const HEADER: usize = 8;
+const SECRET: usize = 4;
 
-/// A sweep's slice is this part of all slots, so that a thousand slices visit every slot …
+/// A sweep's slice is this part of all sets, so that a thousand slices visit every one …
 const SLICES: usize = 1024;
-/// … but no fewer than this.
-const SLICE_MIN: usize = 4096;
+/// … but no fewer than so many.
+const SLICE_MIN: usize = 1024;
 
 /// When and by whom the limiter is asked.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub struct Tag(u64);
 /// A limiter over its memory. Cheap to make; all state is in the words.
 #[derive(Clone, Copy)]
 pub struct Limiter<'a> {
-    hash_key: (u64, u64),
+    secret: Secret,
     cursor: &'a Word,
     counters: Counters<'a>,
     heaviest: Heaviest<'a>,
@@ -58,17 +58,16 @@ pub struct Limiter<'a> {
 
 #[cfg(not(shuttle))]
 impl<'a> Limiter<'a> {
-    /// Formats `words` as an empty limiter. The key makes the places of keys unpredictable to clients.
-    /// `None`: there are too few words.
-    pub fn create(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
-        Self::over(words, (0, 0))?;
+    /// Formats `words` as an empty limiter. The secret makes the places of keys unpredictable to
+    /// clients. `None`: there are too few words.
+    pub fn create(words: &'a [Word], secret: Secret) -> Option<Self> {
+        Self::over(words)?;
         // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
         if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
             words.iter().for_each(|word| word.store(0, Relaxed));
         }
         words[1].store(words.len() as u64, Relaxed);
-        words[2].store(hash_key.0, Relaxed);
-        words[3].store(hash_key.1, Relaxed);
+        words[SECRET..HEADER].iter().zip(secret).for_each(|(word, part)| word.store(part, Relaxed));
         words[0].store(MAGIC, Release);
         Self::open(words)
     }
@@ -80,24 +79,24 @@ impl<'a> Limiter<'a> {
         if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
             return None;
         }
-        Self::over(words, (words[2].load(Relaxed), words[3].load(Relaxed)))
+        Self::over(words)
     }
 
-    fn over(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
+    fn over(words: &'a [Word]) -> Option<Self> {
         let (header, rest) = words.split_at_checked(HEADER)?;
         let (counters, rest) = rest.split_at_checked(counters::WORDS)?;
         let (heaviest, slots) = rest.split_at_checked(heaviest::words_of(words.len()))?;
         Some(Self {
-            hash_key,
-            cursor: &header[4],
+            secret: std::array::from_fn(|part| header[SECRET + part].load(Relaxed)),
+            cursor: &header[2],
             counters: Counters::new(counters),
             heaviest: Heaviest::new(heaviest),
-            table: Table::new(super::map::pairs(slots))?,
+            table: Table::new(super::map::sets(slots))?,
         })
     }
 }
 
-impl Limiter<'_> {
+impl<'a> Limiter<'a> {
     /// Whether this processor can do what [`Pair`] needs.
     pub fn is_supported() -> bool {
         Pair::is_supported()
@@ -112,7 +111,7 @@ impl Limiter<'_> {
     #[inline]
     pub fn tag(&self, key: &[u8]) -> Tag {
         // A tag of zero would be that of a free slot.
-        Tag(SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1).hash(key).max(1))
+        Tag(hash(key, &self.secret).max(1))
     }
 
     /// What is held of a key.
@@ -123,22 +122,12 @@ impl Limiter<'_> {
 
     /// Lets `limit` decide about a request, and charges the key if it passes.
     #[inline]
-    pub fn charge(&self, tag: Tag, limit: &Limit, turn: Turn) -> (Offer, Option<Charge>) {
-        self.table.charge(
-            tag.0,
-            limit,
-            turn,
-            || self.counters.add(Counter::Inserted, turn.worker),
-            |evicted| match evicted {
-                Evicted::Nobody => {}
-                Evicted::Idle => self.count(Counter::Evicted, turn),
-                Evicted::InDebt => self.count(Counter::EvictedInDebt, turn),
-            },
-        )
+    pub fn charge(&self, tag: Tag, limit: &Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
+        self.table.charge(tag.0, limit, turn, &self.counters)
     }
 
     /// Takes a charge back.
-    pub fn restore(&self, charge: Charge) {
+    pub fn restore(&self, charge: Charge<'_>) {
         self.table.restore(charge);
     }
 
@@ -167,8 +156,9 @@ impl Limiter<'_> {
     /// Looks after a slice of the slots, the next one. It is to be called so often that a thousand
     /// calls fit into 12 days; `rate` is that of all keys, if they have one.
     pub fn sweep(&self, rate: Option<Rate>, now: u64) {
-        let slice = (self.table.capacity() / SLICES).max(SLICE_MIN);
+        let sets = self.table.capacity() / SET;
+        let slice = (sets / SLICES).max(SLICE_MIN);
         let start = self.cursor.fetch_add(slice as u64, Relaxed);
-        self.table.sweep((start % self.table.capacity() as u64) as usize, slice, rate, now);
+        self.table.sweep((start % sets as u64) as usize, slice, rate, now);
     }
 }

@@ -16,18 +16,20 @@
 //!   the same key put in again.
 //! - An unsettled slot owes nothing. Anybody may empty or settle it, so its maker may die.
 
+use std::ptr;
 use std::sync::atomic::{fence, Ordering::SeqCst};
 
+use super::counters::{Counter, Counters};
 use super::Turn;
 use crate::core::bucket::{Bucket, Limit, Offer, Rest};
 use crate::core::rate::Rate;
-use crate::shm::pair::Pair;
+use crate::shm::pair::{Pair, Set, SET};
 
-/// Slots of a set: one cache line.
-const SET: usize = 4;
+/// Sets in which a key may be. Of 100 keys for 88 slots three lose 1, two would lose 4.
+const CHOICES: usize = 3;
 
-/// Sets in which a key may be. Three fill the table to 98 % before a key finds no room, two to 95 %.
-const SETS: usize = 3;
+/// The sets of a key.
+type Sets<'a> = [&'a [Pair; SET]; CHOICES];
 
 /// A slot that holds no key.
 const FREE: [u64; 2] = [0, 0];
@@ -35,111 +37,123 @@ const FREE: [u64; 2] = [0, 0];
 /// All slots, over their memory.
 #[derive(Clone, Copy)]
 pub struct Table<'a> {
-    slots: &'a [Pair],
+    sets: &'a [Set],
 }
 
 /// A charge that may have to be taken back.
-#[derive(Clone, Copy, Debug)]
-pub struct Charge {
-    slot: usize,
+#[derive(Clone, Copy)]
+pub struct Charge<'a> {
+    slot: &'a Pair,
     tag: u64,
     before: u64,
     after: u64,
 }
 
-/// Who had to give way to a new key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evicted {
-    /// Nobody: there was a free slot.
-    Nobody,
-    /// A key that owed nothing any more.
-    Idle,
-    /// A key that still owed.
-    InDebt,
-}
-
-/// What a look for a key has found.
-enum Found {
-    Settled(usize, Bucket),
-    Unsettled(usize, u64),
+/// What a look for a key has found: a slot, and the state in it.
+#[derive(Clone, Copy)]
+enum Found<'a> {
+    Settled(&'a Pair, u64),
+    Unsettled(&'a Pair, u64),
     Nothing,
 }
 
 impl<'a> Table<'a> {
-    /// The table over `slots`, of which it uses whole sets. `None`: there are too few.
-    pub fn new(slots: &'a [Pair]) -> Option<Self> {
-        let slots = &slots[..slots.len() / SET * SET];
-        (slots.len() >= SET * SETS).then_some(Self { slots })
+    /// The table over `sets`. `None`: there are too few.
+    pub fn new(sets: &'a [Set]) -> Option<Self> {
+        (sets.len() >= CHOICES).then_some(Self { sets })
     }
 
     /// The number of slots.
     pub fn capacity(&self) -> usize {
-        self.slots.len()
+        self.sets.len() * SET
     }
 
     /// The bucket of a key. One that is not held has an empty one.
     #[inline]
     pub fn bucket(&self, tag: u64) -> Bucket {
         loop {
-            let Found::Settled(slot, bucket) = self.find(tag) else {
+            let Some((slot, state)) = self.settled(tag) else {
                 return Bucket::EMPTY;
             };
-            if self.slots[slot].first() == tag {
-                return bucket;
+            if slot.first() == tag {
+                return Bucket::from_word(state);
             }
         }
     }
 
-    /// Lets `limit` decide about a request of a key and charges the key if it passes. `number` is asked
-    /// for once for each slot that is put in, and `evicted` told who gave way to it.
+    /// Lets `limit` decide about a request of a key, and charges the key if it passes.
     #[inline]
     pub fn charge(
         &self,
         tag: u64,
         limit: &Limit,
         turn: Turn,
-        number: impl Fn() -> u32,
-        evicted: impl Fn(Evicted),
-    ) -> (Offer, Option<Charge>) {
+        counters: &Counters<'_>,
+    ) -> (Offer, Option<Charge<'a>>) {
+        if let Some((slot, state)) = self.settled(tag) {
+            if let Some(decided) = decide(slot, tag, state, Bucket::from_word(state), limit, turn) {
+                return decided;
+            }
+            return self.charge_contended(tag, limit, turn, counters);
+        }
+        self.charge_new(tag, limit, turn, counters)
+    }
+
+    /// The same for a key that has no settled slot.
+    #[inline(never)]
+    fn charge_new(
+        &self,
+        tag: u64,
+        limit: &Limit,
+        turn: Turn,
+        counters: &Counters<'_>,
+    ) -> (Offer, Option<Charge<'a>>) {
+        let sets = self.sets(tag);
+        if let Some((slot, state)) = put(&sets, tag, limit.rate, turn, counters) {
+            if is_only(&sets, tag) {
+                if let Some(decided) = decide(slot, tag, state, Bucket::EMPTY, limit, turn) {
+                    return decided;
+                }
+            }
+        }
+        self.charge_contended(tag, limit, turn, counters)
+    }
+
+    /// The same for a key that others ask for at the same time, or that somebody has left unsettled.
+    #[cold]
+    fn charge_contended(
+        &self,
+        tag: u64,
+        limit: &Limit,
+        turn: Turn,
+        counters: &Counters<'_>,
+    ) -> (Offer, Option<Charge<'a>>) {
+        let sets = self.sets(tag);
         loop {
-            let (slot, before, bucket) = match self.find(tag) {
-                Found::Settled(slot, bucket) => (slot, bucket.to_word(), bucket),
-                Found::Unsettled(slot, state) if self.is_alone(tag, slot, state) => {
+            let (slot, state, bucket) = match find(&sets, tag) {
+                Found::Settled(slot, state) => (slot, state, Bucket::from_word(state)),
+                Found::Unsettled(slot, state) if settle(&sets, tag, slot, state) => {
                     (slot, state, Bucket::EMPTY)
                 }
                 Found::Unsettled(..) => continue,
-                Found::Nothing => match self.put(tag, number(), limit.rate, turn) {
-                    Some((slot, state, gone)) => {
-                        evicted(gone);
-                        if !self.is_alone(tag, slot, state) {
-                            continue;
-                        }
-                        (slot, state, Bucket::EMPTY)
-                    }
-                    None => continue,
-                },
-            };
-            let offer = bucket.offer(limit, turn.now);
-            let Offer::Passes { charged, .. } = offer else {
-                // The two words were read one after the other: they are of one key if it is still there.
-                if self.slots[slot].first() == tag {
-                    return (offer, None);
+                Found::Nothing => {
+                    put(&sets, tag, limit.rate, turn, counters);
+                    continue;
                 }
-                continue;
             };
-            let after = charged.to_word();
-            if self.slots[slot].exchange([tag, before], [tag, after]) {
-                return (offer, Some(Charge { slot, tag, before, after }));
+            if let Some(decided) = decide(slot, tag, state, bucket, limit, turn) {
+                return decided;
             }
         }
     }
 
     /// Takes a charge back, as if the request had never come.
-    pub fn restore(&self, charge: Charge) {
+    pub fn restore(&self, charge: Charge<'_>) {
         let Charge { slot, tag, before, after } = charge;
-        let slot = &self.slots[slot];
-        let emptied =
-            |bucket: Bucket| if bucket.level == 0 { FREE } else { [tag, bucket.to_word()] };
+        let emptied = |bucket: Bucket| match bucket.level {
+            0 => FREE,
+            _ => [tag, bucket.to_word()],
+        };
         if slot.exchange([tag, after], emptied(Bucket::from_word(before))) {
             return;
         }
@@ -153,12 +167,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Looks after `count` slots from `start` on: frees those that owe nothing, and keeps the others'
+    /// Looks after `count` sets from `start` on: frees slots that owe nothing, and keeps the others'
     /// clock from coming round. A slot that a dead worker has left unsettled is freed too.
     pub fn sweep(&self, start: usize, count: usize, rate: Option<Rate>, now: u64) {
-        let start = start % self.slots.len();
-        let slots = self.slots.iter().cycle().skip(start).take(count.min(self.slots.len()));
-        for slot in slots {
+        let start = start % self.sets.len();
+        let sets = self.sets.iter().cycle().skip(start).take(count.min(self.sets.len()));
+        for slot in sets.flat_map(Set::slots) {
             let old = [slot.first(), slot.second()];
             let [tag, state] = old;
             // If somebody is faster, the slot is in use and needs no care.
@@ -171,133 +185,185 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The first slots of the sets in which a key may be: the upper bits of its hash, turned, are the
-    /// fraction of the table at which a set stands, so that the number of sets needs to be no power of two.
+    /// A set in which a key may be: the upper bits of its hash, turned, are the fraction of the table at
+    /// which the set stands, so that the number of sets needs to be no power of two.
     #[inline]
-    fn sets(&self, tag: u64) -> [usize; SETS] {
-        let count = (self.slots.len() / SET) as u128;
-        [0, 21, 42].map(|turn| {
-            let set = (u128::from(tag.rotate_left(turn)) * count) >> 64;
-            set as usize * SET
-        })
+    fn set(&self, tag: u64, choice: u32) -> &'a [Pair; SET] {
+        let turned = u128::from(tag.rotate_left(choice * 21));
+        self.sets[((turned * self.sets.len() as u128) >> 64) as usize].slots()
     }
 
+    /// All sets in which a key may be, in the order in which they are looked at.
     #[inline]
-    fn candidates(&self, tag: u64) -> impl Iterator<Item = usize> {
-        self.sets(tag).into_iter().flat_map(|first| first..first + SET)
+    fn sets(&self, tag: u64) -> Sets<'a> {
+        [self.set(tag, 0), self.set(tag, 1), self.set(tag, 2)]
     }
 
+    /// The settled slot of a key, and its state.
     #[inline]
-    fn find(&self, tag: u64) -> Found {
-        let mut found = Found::Nothing;
-        for slot in self.candidates(tag) {
-            if self.slots[slot].first() != tag {
-                continue;
-            }
-            let state = self.slots[slot].second();
-            let bucket = Bucket::from_word(state);
-            if bucket.level > 0 {
-                return Found::Settled(slot, bucket);
-            }
-            if matches!(found, Found::Nothing) {
-                found = Found::Unsettled(slot, state);
-            }
-        }
-        found
-    }
-
-    /// Whether an unsettled slot may be settled: see the head of this file. If not, it is emptied.
-    fn is_alone(&self, tag: u64, slot: usize, state: u64) -> bool {
-        let mut is_earlier = true;
-        for other in self.candidates(tag) {
-            if other == slot {
-                is_earlier = false;
-                continue;
-            }
-            if self.slots[other].first() != tag {
-                continue;
-            }
-            let state_of_other = self.slots[other].second();
-            if is_earlier || Bucket::from_word(state_of_other).level > 0 {
-                self.slots[slot].exchange([tag, state], FREE);
-                return false;
-            }
-            if !self.slots[other].exchange([tag, state_of_other], FREE) {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Puts a key in, unsettled, where there is room or where it is needed least. `None`: somebody was
-    /// faster.
-    fn put(&self, tag: u64, number: u32, rate: Rate, turn: Turn) -> Option<(usize, u64, Evicted)> {
-        let (slot, old) = match self.free_slot(tag) {
-            Some(slot) => (slot, FREE),
-            None => self.least(tag, rate, turn.now),
-        };
-        let state = Bucket { level: 0, last: number }.to_word();
-        if !self.slots[slot].exchange(old, [tag, state]) {
-            return None;
-        }
-        // The look at the other slots comes after this, also in the eyes of other processors.
-        fence(SeqCst);
-        let bucket = Bucket::from_word(old[1]);
-        let gone = match bucket.level_at(rate, turn.now) {
-            _ if bucket.level == 0 => Evicted::Nobody,
-            0 => Evicted::Idle,
-            _ => Evicted::InDebt,
-        };
-        Some((slot, state, gone))
-    }
-
-    /// A free slot in the set that has most of them.
-    #[inline]
-    fn free_slot(&self, tag: u64) -> Option<usize> {
-        let mut best = (0, None);
-        for first in self.sets(tag) {
-            let (mut count, mut free) = (0, None);
-            for slot in first..first + SET {
-                if self.slots[slot].first() == 0 {
-                    count += 1;
-                    free = Some(slot);
+    fn settled(&self, tag: u64) -> Option<(&'a Pair, u64)> {
+        for choice in 0..CHOICES as u32 {
+            for slot in self.set(tag, choice) {
+                if slot.first() == tag {
+                    let state = slot.second();
+                    if is_settled(state) {
+                        return Some((slot, state));
+                    }
                 }
             }
-            if count > best.0 {
-                best = (count, free);
-            }
         }
-        best.1
-    }
-
-    /// The slot whose key matters least, and what it holds. Who is about to be settled matters most: he
-    /// would only come again.
-    fn least(&self, tag: u64, rate: Rate, now: u64) -> (usize, [u64; 2]) {
-        let weighed = self.candidates(tag).map(|slot| {
-            let old = [self.slots[slot].first(), self.slots[slot].second()];
-            let bucket = Bucket::from_word(old[1]);
-            ((bucket.level == 0, bucket.weight(rate, now)), slot, old)
-        });
-        let least = weighed.min_by_key(|(weight, _, _)| *weight);
-        let (_, slot, old) = least.expect("a key has candidates");
-        (slot, old)
+        None
     }
 }
 
-#[cfg(test)]
-impl Table<'_> {
-    /// Puts a key in, as a worker does that dies then; whether or not it is there. Returns the slot.
-    pub(super) fn leave_unsettled(&self, tag: u64) -> usize {
-        let turn = Turn { now: 0, worker: 0 };
-        let number = self.slots_of(tag) as u32 + 7;
-        self.put(tag, number, Rate::DEFAULT, turn).expect("nobody else is there").0
+/// The settled slot of a key, or else the first unsettled one.
+fn find<'a>(sets: &Sets<'a>, tag: u64) -> Found<'a> {
+    let mut found = Found::Nothing;
+    for slot in sets.iter().copied().flatten().filter(|slot| slot.first() == tag) {
+        let state = slot.second();
+        if is_settled(state) {
+            return Found::Settled(slot, state);
+        }
+        if matches!(found, Found::Nothing) {
+            found = Found::Unsettled(slot, state);
+        }
     }
+    found
+}
 
-    pub(super) fn is_free(&self, slot: usize) -> bool {
-        self.slots[slot].first() == 0 && self.slots[slot].second() == 0
+/// Whether no more than one slot is the key's.
+#[inline]
+fn is_only(sets: &Sets<'_>, tag: u64) -> bool {
+    let mut count = 0;
+    for set in sets {
+        for slot in *set {
+            count += u32::from(slot.first() == tag);
+        }
+    }
+    count <= 1
+}
+
+/// Whether an unsettled slot may be settled, see the head of this file. If not, it is emptied.
+fn settle(sets: &Sets<'_>, tag: u64, own: &Pair, state: u64) -> bool {
+    let mut is_earlier = true;
+    for slot in sets.iter().copied().flatten().filter(|slot| slot.first() == tag) {
+        if ptr::eq(slot, own) {
+            is_earlier = false;
+            continue;
+        }
+        let other = slot.second();
+        let gives_way = !is_earlier && !is_settled(other) && slot.exchange([tag, other], FREE);
+        if !gives_way {
+            own.exchange([tag, state], FREE);
+            return false;
+        }
+    }
+    true
+}
+
+/// Puts a key in, unsettled, where there is room or where it is needed least. `None`: somebody was
+/// faster.
+#[inline]
+fn put<'a>(
+    sets: &Sets<'a>,
+    tag: u64,
+    rate: Rate,
+    turn: Turn,
+    counters: &Counters<'_>,
+) -> Option<(&'a Pair, u64)> {
+    let number = counters.add(Counter::Inserted, turn.worker);
+    let state = Bucket { level: 0, last: number }.to_word();
+    let (slot, old) = match free(sets) {
+        Some(slot) => (slot, FREE),
+        None => least(sets, rate, turn.now),
+    };
+    if !slot.exchange(old, [tag, state]) {
+        return None;
+    }
+    // The look at the other slots comes after this, also in the eyes of other processors.
+    fence(SeqCst);
+    if is_settled(old[1]) {
+        let is_in_debt = Bucket::from_word(old[1]).level_at(rate, turn.now) > 0;
+        let counter = if is_in_debt { Counter::EvictedInDebt } else { Counter::Evicted };
+        counters.add(counter, turn.worker);
+    }
+    Some((slot, state))
+}
+
+/// A free slot: in the first set that is half free, or else in the one that is freest.
+#[inline]
+fn free<'a>(sets: &Sets<'a>) -> Option<&'a Pair> {
+    let (mut most, mut best) = (0, None);
+    for set in sets {
+        let mut free = 0_u32;
+        for (place, slot) in set.iter().enumerate() {
+            free |= u32::from(slot.first() == 0) << place;
+        }
+        let count = free.count_ones();
+        if count > most {
+            (most, best) = (count, set.get(free.trailing_zeros() as usize));
+            if count as usize >= SET / 2 {
+                break;
+            }
+        }
+    }
+    best
+}
+
+/// The slot whose key matters least, and what it holds. Who is about to be settled matters most: he
+/// would only come again.
+#[inline]
+fn least<'a>(sets: &Sets<'a>, rate: Rate, now: u64) -> (&'a Pair, [u64; 2]) {
+    let weigh = |slot: &'a Pair| {
+        let old = [slot.first(), slot.second()];
+        let weight = Bucket::from_word(old[1]).weight(rate, now);
+        ((!is_settled(old[1]), weight), slot, old)
+    };
+    let mut least = weigh(&sets[0][0]);
+    for slot in sets.iter().copied().flatten().skip(1) {
+        let weighed = weigh(slot);
+        if weighed.0 < least.0 {
+            least = weighed;
+        }
+    }
+    (least.1, least.2)
+}
+
+/// Whether a slot with this state has a bucket.
+#[inline]
+fn is_settled(state: u64) -> bool {
+    Bucket::from_word(state).level > 0
+}
+
+/// Decides about a request of the key in `slot`, and charges it if it passes. `None`: the slot has changed.
+#[inline]
+fn decide<'a>(
+    slot: &'a Pair,
+    tag: u64,
+    before: u64,
+    bucket: Bucket,
+    limit: &Limit,
+    turn: Turn,
+) -> Option<(Offer, Option<Charge<'a>>)> {
+    let offer = bucket.offer(limit, turn.now);
+    let Offer::Passes { charged, .. } = offer else {
+        // The two words were read one after the other: they are of one key if it is still there.
+        return (slot.first() == tag).then_some((offer, None));
+    };
+    let after = charged.to_word();
+    let is_charged = slot.exchange([tag, before], [tag, after]);
+    is_charged.then_some((offer, Some(Charge { slot, tag, before, after })))
+}
+
+#[cfg(test)]
+impl<'a> Table<'a> {
+    /// Puts a key in, as a worker does that dies then; whether or not it is there. Returns the slot.
+    pub(super) fn leave_unsettled(&self, tag: u64, counters: &Counters<'_>) -> &'a Pair {
+        let turn = Turn { now: 0, worker: 0 };
+        put(&self.sets(tag), tag, Rate::DEFAULT, turn, counters).expect("nobody else is there").0
     }
 
     pub(super) fn slots_of(&self, tag: u64) -> usize {
-        self.candidates(tag).filter(|slot| self.slots[*slot].first() == tag).count()
+        self.sets(tag).into_iter().flatten().filter(|slot| slot.first() == tag).count()
     }
 }

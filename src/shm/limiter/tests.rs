@@ -13,6 +13,9 @@ fn limit(rate: &str, burst: u32) -> Limit {
     Limit { rate, burst: burst * REQUEST, delay: u32::MAX }
 }
 
+const SECRET: Secret =
+    [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 0x2545_f491_4f6c_dd1d];
+
 fn at(now: u64) -> Turn {
     Turn { now, worker: 0 }
 }
@@ -24,7 +27,7 @@ fn passes(limiter: &Limiter<'_>, key: &[u8], limit: &Limit, now: u64) -> bool {
 #[test]
 fn each_key_has_its_own_bucket() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/s", 2);
     for key in [b"a", b"b"] {
         let passed = (0..5).filter(|_| passes(&limiter, key, &limit, 7)).count();
@@ -38,7 +41,7 @@ fn each_key_has_its_own_bucket() {
 fn a_zone_is_opened_as_it_was_left_and_only_by_its_own_layout() {
     let words = memory(64 << 10);
     assert!(Limiter::open(&words).is_none());
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/d", 0);
     assert!(passes(&limiter, b"a", &limit, 7));
     let again = Limiter::open(&words).unwrap();
@@ -46,20 +49,20 @@ fn a_zone_is_opened_as_it_was_left_and_only_by_its_own_layout() {
     assert!(Limiter::open(&words[..words.len() - 1]).is_none(), "another size");
     words[0].store(MAGIC + (1 << 56), Relaxed);
     assert!(Limiter::open(&words).is_none(), "another version");
-    let fresh = Limiter::create(&words, (1, 2)).unwrap();
+    let fresh = Limiter::create(&words, SECRET).unwrap();
     assert!(passes(&fresh, b"a", &limit, 7));
 }
 
 #[test]
 fn too_little_memory_is_no_zone() {
-    assert!(Limiter::create(&memory(1024), (1, 2)).is_none());
-    assert!(Limiter::create(&[], (1, 2)).is_none());
+    assert!(Limiter::create(&memory(1024), SECRET).is_none());
+    assert!(Limiter::create(&[], SECRET).is_none());
 }
 
 #[test]
 fn what_is_taken_back_was_never_charged() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/s", 1);
     let tag = limiter.tag(b"a");
     let charge = || limiter.charge(tag, &limit, at(7)).1.unwrap();
@@ -76,7 +79,7 @@ fn what_is_taken_back_was_never_charged() {
 #[test]
 fn a_full_zone_admits_every_key_and_gives_up_who_matters_least() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/s", 9);
     let keys = limiter.capacity() * 10;
     for heavy in 0..16_u32 {
@@ -103,7 +106,7 @@ fn a_zone_of_1m_holds_seven_times_the_keys_of_limit_req() {
     // What nginx's slab allocator leaves of a zone of 1 MB, less the line in which the zone keeps its size.
     let words = memory(253 * 4096 - 64);
     for length in [4, 64] {
-        let limiter = Limiter::create(&words, (length as u64, 2)).unwrap();
+        let limiter = Limiter::create(&words, SECRET).unwrap();
         words[0].store(0, Relaxed);
         let limit = limit("1r/d", 0);
         let key = |number: u32| {
@@ -121,16 +124,16 @@ fn a_zone_of_1m_holds_seven_times_the_keys_of_limit_req() {
 #[test]
 fn a_sweep_frees_who_owes_nothing_and_what_the_dead_have_left() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let (fast, slow) = (limit("1r/s", 0), limit("1r/d", 0));
     assert!(passes(&limiter, b"fast", &fast, 0));
     let unsettled = limiter.tag(b"dead");
-    let slot = limiter.table.leave_unsettled(unsettled.0);
+    let slot = limiter.table.leave_unsettled(unsettled.0, &limiter.counters);
     for _ in 0..SLICES {
         limiter.sweep(Some(fast.rate), 500);
     }
     assert_eq!(limiter.bucket(limiter.tag(b"fast")).level, 1000, "it still owes");
-    assert!(limiter.table.is_free(slot));
+    assert_eq!((slot.first(), slot.second()), (0, 0));
     assert!(passes(&limiter, b"slow", &slow, 80_000_000));
     for _ in 0..SLICES {
         limiter.sweep(Some(slow.rate), 86_400_000);
@@ -142,10 +145,10 @@ fn a_sweep_frees_who_owes_nothing_and_what_the_dead_have_left() {
 #[test]
 fn a_key_that_a_dead_worker_has_left_unsettled_is_charged_as_any() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/d", 1);
     let tag = limiter.tag(b"a");
-    (0..3).for_each(|_| _ = limiter.table.leave_unsettled(tag.0));
+    (0..3).for_each(|_| _ = limiter.table.leave_unsettled(tag.0, &limiter.counters));
     assert_eq!(limiter.bucket(tag), Bucket::EMPTY);
     let passed = (0..5).filter(|_| passes(&limiter, b"a", &limit, 7)).count();
     assert_eq!(passed, 2);
@@ -155,7 +158,7 @@ fn a_key_that_a_dead_worker_has_left_unsettled_is_charged_as_any() {
 #[test]
 fn the_table_is_filled_evenly() {
     let words = memory(256 << 10);
-    let limiter = Limiter::create(&words, (3, 4)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/d", 0);
     let keys = limiter.capacity() as u32 * 9 / 10;
     (0..keys).for_each(|key| assert!(passes(&limiter, &key.to_le_bytes(), &limit, 7)));
@@ -166,7 +169,7 @@ fn the_table_is_filled_evenly() {
 #[test]
 fn the_heaviest_keys_are_named() {
     let words = memory(1 << 20);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let mut counts = HashMap::new();
     // Key n comes 2000 / (n + 1) times, among a thousand that come once.
     for round in 0..2000_u32 {
@@ -192,7 +195,7 @@ fn the_heaviest_keys_are_named() {
 #[test]
 fn a_long_name_is_cut_and_a_torn_one_left_out() {
     let words = memory(1 << 20);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     let key = [b'x'; 100];
     limiter.count_heavy(limiter.tag(&key), &key);
     assert_eq!(limiter.heaviest()[0].name, key[..64]);
@@ -205,7 +208,7 @@ fn a_long_name_is_cut_and_a_torn_one_left_out() {
 #[test]
 fn counters_of_all_workers_are_one_sum() {
     let words = memory(64 << 10);
-    let limiter = Limiter::create(&words, (1, 2)).unwrap();
+    let limiter = Limiter::create(&words, SECRET).unwrap();
     for worker in 0..40 {
         limiter.count(Counter::Passed, Turn { now: 0, worker });
     }
