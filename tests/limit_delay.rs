@@ -6,10 +6,9 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::application::{application, pass};
 use common::client::{request, Client};
 use common::curl::{curl, try_curl};
-use common::limited::{ask_at_once, each_limiter, renamed_for, TICK};
+use common::limited::{ask_at_once, each_limiter, renamed_for, wait_for_delays, TICK};
 use common::nginx::Nginx;
 use common::port::Port;
 use common::process::{self, Signal};
@@ -50,13 +49,6 @@ fn assert_noticed(nginx: &Nginx, aborted: usize, began: Instant) {
 }
 
 #[track_caller]
-fn wait_for_delay(nginx: &Nginx, times: usize) {
-    wait_until("a request held back", || {
-        nginx.error_log().matches("delaying request").count() == times
-    });
-}
-
-#[track_caller]
 fn wait_for_end(ids: &[process::Id]) {
     wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
 }
@@ -87,7 +79,7 @@ fn a_client_that_leaves_is_noticed_and_costs_nothing_more() {
         let (mut leaves, mut resets) = (nginx.connect(), nginx.connect());
         leaves.ask("/limited/one");
         resets.ask("/limited/two");
-        wait_for_delay(&nginx, 2);
+        wait_for_delays(&nginx, 2);
         drop(leaves);
         resets.abort();
         assert_noticed(&nginx, 2, began);
@@ -96,7 +88,7 @@ fn a_client_that_leaves_is_noticed_and_costs_nothing_more() {
         wait_for_end(&old);
         assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
         nginx.connect().ask("/limited/three");
-        wait_for_delay(&nginx, 3);
+        wait_for_delays(&nginx, 3);
         let log = nginx.error_log();
         let (_, excess) = log.rsplit_once("excess: ").expect("a delay");
         assert!(excess.starts_with("2."), "{limiter}: {excess}");
@@ -111,7 +103,7 @@ fn a_client_that_leaves_is_noticed_though_it_has_sent_more() {
         let mut client = nginx.connect();
         client.ask("/limited/one");
         client.ask("/limited/two");
-        wait_for_delay(&nginx, 1);
+        wait_for_delays(&nginx, 1);
         drop(client);
         assert_noticed(&nginx, 1, began);
     });
@@ -127,7 +119,7 @@ fn a_client_that_leaves_while_a_part_of_its_page_waits_is_noticed() {
         let began = Instant::now();
         let mut client = nginx.connect();
         client.ask("/page");
-        wait_for_delay(&nginx, 1);
+        wait_for_delays(&nginx, 1);
         drop(client);
         assert_noticed(&nginx, 1, began);
         assert_eq!(nginx.get("/free").text(), "free");
@@ -193,7 +185,7 @@ fn streams_and_encrypted_connections_whose_client_leaves_are_noticed() {
             let left = try_curl(&["--insecure", option, "--max-time", "0.5", &uri]);
             assert!(!left.status.success(), "{option}");
         }
-        wait_for_delay(&nginx, 2);
+        wait_for_delays(&nginx, 2);
         assert_noticed(&nginx, 2, began);
     });
 }
@@ -208,68 +200,7 @@ fn an_encrypted_request_waits_and_is_answered() {
             let uri = format!("https://{}/limited/two", port.address());
             assert_eq!(curl(&["--insecure", option, &uri]), b"limited/two", "{option}");
         }
-        wait_for_delay(&nginx, 2);
-    });
-}
-
-/// A limited location beside an application, where the next request has to wait.
-fn start_before_application(limiter: &str) -> Nginx {
-    let setup = application(Setup::new());
-    let pass = pass(&setup);
-    let zone = "limit_req_zone $binary_remote_addr zone=one:1m rate=2r/s;\n";
-    let limit = format!("limit_req zone=one burst=2; {pass}");
-    let nginx = setup
-        .http(&renamed_for(limiter, zone))
-        .location("/application/", &renamed_for(limiter, &limit))
-        .start();
-    assert_eq!(nginx.get("/application/").status, 200);
-    nginx
-}
-
-#[test]
-fn the_body_of_a_request_that_waits_reaches_the_application_whole() {
-    each_limiter(|limiter| {
-        let nginx = start_before_application(limiter);
-        let mut client = nginx.connect();
-        for body in ["short".to_owned(), "0123456789".repeat(20_000)] {
-            let response = client.request("POST", "/application/a", &[], body.as_bytes());
-            assert!(response.text() == format!("/application/a [{body}] \n"), "{}", body.len());
-        }
-        wait_for_delay(&nginx, 2);
-    });
-}
-
-#[test]
-fn a_body_may_arrive_before_during_and_after_the_delay() {
-    each_limiter(|limiter| {
-        let nginx = start_before_application(limiter);
-        let body = "0123456789".repeat(5_000);
-        let request = request("POST", "/application/a", &[], body.as_bytes());
-        let (before, rest) = request.split_at(request.len() / 3);
-        let (during, after) = rest.split_at(rest.len() / 2);
-        let mut client = nginx.connect();
-        client.send(before);
-        wait_for_delay(&nginx, 1);
-        client.send(during);
-        // What is tested is what comes when the delay is over.
-        std::thread::sleep(Duration::from_millis(700));
-        client.send(after);
-        assert!(client.read("POST").text() == format!("/application/a [{body}] \n"));
-        assert_eq!(client.get("/application/b").text(), "/application/b [] \n");
-    });
-}
-
-#[test]
-fn the_body_of_a_request_that_is_refused_is_read_past() {
-    each_limiter(|limiter| {
-        let nginx = start(limiter, "3r/m", "");
-        let mut client = nginx.connect();
-        assert_eq!(client.get("/limited/one").status, 200);
-        for size in [5, 3_000, 200_000] {
-            let response = client.request("POST", "/limited/one", &[], &vec![b'x'; size]);
-            assert_eq!(response.status, 503, "a body of {size}");
-        }
-        assert_eq!(client.get("/free").text(), "free");
+        wait_for_delays(&nginx, 2);
     });
 }
 
@@ -292,6 +223,26 @@ fn a_response_that_is_slowed_down_may_have_waited() {
     });
 }
 
+#[test]
+fn what_else_happens_on_the_connection_does_not_shorten_the_wait() {
+    each_limiter(|limiter| {
+        // So large a response does not leave at once: nginx learns from now on when it could write.
+        let large = vec![b'x'; 12 << 20];
+        let setup = Setup::new().document("large", &large);
+        let nginx = limited(setup, limiter, "1r/s", "burst=5").start();
+        let mut client = nginx.connect();
+        assert!(client.get("/large").body == large);
+        let began = Instant::now();
+        assert_eq!(client.get("/limited/one").status, 200);
+        client.ask("/limited/two");
+        wait_for_delays(&nginx, 1);
+        client.ask("/free");
+        assert_eq!(client.read("GET").text(), "limited/two");
+        assert_due(began.elapsed(), Duration::from_secs(1));
+        assert_eq!(client.read("GET").text(), "free");
+    });
+}
+
 /// A server whose limit holds back four of five requests, the last one for two seconds, and the
 /// clients that wait.
 fn waiting(limiter: &str, setup: Setup) -> (Nginx, Instant, Vec<Client>) {
@@ -301,7 +252,7 @@ fn waiting(limiter: &str, setup: Setup) -> (Nginx, Instant, Vec<Client>) {
     for client in &mut clients {
         client.ask("/limited/one");
     }
-    wait_for_delay(&nginx, 4);
+    wait_for_delays(&nginx, 4);
     (nginx, began, clients)
 }
 
@@ -345,7 +296,7 @@ fn an_end_by_a_time_waits_no_longer() {
         let nginx = start_with_long_delay(setup, limiter);
         let mut client = nginx.connect();
         client.ask("/limited/one");
-        wait_for_delay(&nginx, 1);
+        wait_for_delays(&nginx, 1);
         let began = Instant::now();
         wait_for_end(&nginx.reload());
         client.wait_for_close();

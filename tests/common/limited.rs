@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::client::{Client, Response};
 use super::nginx::Nginx;
 use super::setup::Setup;
+use super::wait_until;
 
 /// Sends to each client which limiter decided, and how.
 const VERDICTS: &str = "add_header X-limit_req $limit_req_status always;
@@ -69,6 +70,13 @@ pub fn ask_at_once(nginx: &Nginx, paths: &[&str]) -> Vec<Answer> {
             clients.into_iter().map(|(_, client)| scope.spawn(move || read(client))).collect();
         readers.into_iter().map(|reader| reader.join().expect("an answer")).collect()
     })
+}
+
+/// Waits until so many requests have been held back since nginx started.
+#[track_caller]
+pub fn wait_for_delays(nginx: &Nginx, count: usize) {
+    let logged = || nginx.error_log().matches("delaying request, ").count();
+    wait_until("requests held back", || logged() == count);
 }
 
 /// The directives of nginx's limiter, and after them the same of ours.
