@@ -166,33 +166,6 @@ impl Bucket {
     }
 }
 
-/// What a limit tells a client that asks for it: the fields of draft-ietf-httpapi-ratelimit-headers-11.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
-    /// `q`: the most requests at once.
-    pub quota: u32,
-    /// `w`: the seconds in which a full bucket leaks.
-    pub window: u64,
-    /// `r`: the requests that would pass now.
-    pub remaining: u32,
-    /// `t`: the seconds until all of `quota` would pass again.
-    pub reset: u64,
-}
-
-impl Limit {
-    /// What to tell while the bucket holds `level`.
-    pub fn quota(&self, level: u32) -> Quota {
-        let full = self.burst.saturating_add(REQUEST);
-        let seconds = |amount| self.rate.time_until(amount).div_ceil(1000);
-        Quota {
-            quota: full / REQUEST,
-            window: seconds(full),
-            remaining: full.saturating_sub(level) / REQUEST,
-            reset: seconds(level),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -351,19 +324,6 @@ mod tests {
         let weight = |count, last| of(count, &limit, last).weight(limit.rate, 10_000);
         let order = [weight(1, 1000), weight(1, 8000), weight(2, 9999), weight(8, 5000)];
         assert!(order.is_sorted(), "{order:?}");
-    }
-
-    #[test]
-    fn the_quota_is_what_would_pass() {
-        let limit = limit("2r/s", 5);
-        let quota = |level| {
-            let quota = limit.quota(level);
-            (quota.quota, quota.window, quota.remaining, quota.reset)
-        };
-        assert_eq!(quota(0), (6, 3, 6, 0));
-        assert_eq!(quota(1000), (6, 3, 5, 1));
-        assert_eq!(quota(1001), (6, 3, 4, 1));
-        assert_eq!(quota(6000), (6, 3, 0, 3));
     }
 
     #[test]

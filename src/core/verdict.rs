@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::bucket::{Limit, Offer};
+use super::bucket::{Bucket, Limit, Offer};
+use super::rate::REQUEST;
 
 /// What has become of a request: the values of `$smart_limit_status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,19 @@ pub struct Vote {
     pub is_dry: bool,
 }
 
+/// What a limit tells a client: the fields of draft-ietf-httpapi-ratelimit-headers-11.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// `q`: the most requests at once.
+    pub quota: u32,
+    /// `w`: the seconds in which a full bucket leaks.
+    pub window: u64,
+    /// `r`: the requests that would pass now.
+    pub remaining: u32,
+    /// `t`: the seconds until all of `quota` would pass again.
+    pub reset: u64,
+}
+
 impl Vote {
     /// What this limit alone makes of the request.
     #[inline]
@@ -84,11 +98,23 @@ impl Vote {
         }
     }
 
-    /// What the bucket holds now.
-    pub fn level(&self) -> u32 {
-        match self.offer {
-            Offer::Passes { charged, .. } => charged.level,
-            Offer::Refused { excess, .. } => excess,
+    /// What a client is told of the limit. `is_charged`: whether the request, if this limit lets it pass,
+    /// was charged.
+    pub fn quota(&self, is_charged: bool) -> Quota {
+        let Limit { rate, burst, .. } = self.limit;
+        let full = burst.saturating_add(REQUEST);
+        let (level, reset) = match self.offer {
+            Offer::Passes { charged: Bucket { level, .. }, .. } if is_charged => {
+                (level, rate.time_until(level))
+            }
+            Offer::Passes { excess, .. } => (excess, rate.time_until(excess)),
+            Offer::Refused { wait, .. } => (full, wait.saturating_add(rate.time_until(burst))),
+        };
+        Quota {
+            quota: full / REQUEST,
+            window: rate.time_until(full).div_ceil(1000),
+            remaining: full.saturating_sub(level) / REQUEST,
+            reset: reset.div_ceil(1000),
         }
     }
 
@@ -117,7 +143,6 @@ pub fn decisive(votes: impl Iterator<Item = Vote>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::bucket::Bucket;
     use crate::core::rate::Rate;
 
     fn refused(is_dry: bool) -> Vote {
@@ -178,5 +203,18 @@ mod tests {
     fn a_client_is_told_whole_seconds() {
         assert_eq!(refused(false).retry_after(), 2);
         assert_eq!(passed(0, 0, false).retry_after(), 0);
+    }
+
+    #[test]
+    fn the_quota_is_what_would_pass() {
+        let quota = |vote: Vote, is_charged| {
+            let quota = vote.quota(is_charged);
+            (quota.quota, quota.window, quota.remaining, quota.reset)
+        };
+        assert_eq!(quota(passed(0, 0, false), true), (6, 6, 5, 1));
+        assert_eq!(quota(passed(0, 0, false), false), (6, 6, 6, 0));
+        assert_eq!(quota(passed(1, 0, false), true), (6, 6, 4, 2));
+        assert_eq!(quota(passed(5000, 0, false), true), (6, 6, 0, 6));
+        assert_eq!(quota(refused(false), true), (6, 6, 0, 7), "1001 ms until five are left");
     }
 }

@@ -2,6 +2,7 @@
 
 use nginx_sys::{ngx_flag_t, ngx_uint_t, NGX_LOG_ERR, NGX_LOG_INFO};
 
+use super::notes::Notes;
 use super::zone::Zone;
 use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, UNSET, UNSET_UINT};
 
@@ -22,6 +23,8 @@ pub mod headers {
 pub struct MainConf {
     /// The zones that it has declared.
     pub zones: Vec<Zone>,
+    /// The notes on requests; declared before anything else.
+    pub notes: Option<Notes>,
 }
 
 /// `smart_limit`.

@@ -14,12 +14,13 @@ use ngx::ngx_string;
 
 use super::conf::{headers, LimitConf, LocationConf, MainConf};
 use super::handler::ngx_http_smart_limit_handler;
+use super::notes::Notes;
+use super::sweep;
 use super::zone::{RateOf, Settings, Zone};
-use super::{sweep, vars};
 use crate::core::bucket::BURST_MAX;
 use crate::core::rate::{Rate, REQUEST};
 use crate::nginx::conf::{borrowed, Conf, Refusal};
-use crate::nginx::module::{self, of_http, own, plain, plain_of, Directive};
+use crate::nginx::module::{self, main_conf, of_http, own, plain, plain_of, Directive};
 use crate::nginx::preaccess;
 use crate::shm::limiter::Limiter;
 
@@ -101,7 +102,8 @@ impl module::Module for Module {
     }
 
     fn declare(cf: Conf) -> Result<(), Refusal> {
-        vars::register(cf)
+        main_conf::<Self>(cf).notes = Some(Notes::declare(cf)?);
+        Ok(())
     }
 
     fn register(cf: Conf) -> Result<(), Refusal> {

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::conf::{headers, LimitConf, LocationConf};
 use super::directives::Module;
 use super::headers::{add_draft, add_retry_after};
-use super::record::Record;
+use super::notes::Notes;
 use super::zone::Zone;
 use crate::core::bucket::{Limit, Offer};
 use crate::core::rate::REQUEST;
@@ -19,7 +19,7 @@ use crate::core::NoMemory;
 use crate::nginx::log::Shown;
 use crate::nginx::preaccess::{preaccess_handler, Passage};
 use crate::nginx::request::Request;
-use crate::nginx::{now, record, worker};
+use crate::nginx::{now, worker};
 use crate::shm::limiter::counters::Counter;
 use crate::shm::limiter::table::Charge;
 use crate::shm::limiter::{Limiter, Tag, Turn};
@@ -43,30 +43,56 @@ pub struct Asked {
 
 fn handle(r: Request) -> Passage {
     let conf = r.location_conf::<Module>();
-    let Some(limits) = conf.limits.as_deref().filter(|limits| !limits.is_empty()) else {
+    let limits = conf.limits.as_deref().unwrap_or_default();
+    let Some(notes) = r.main_conf::<Module>().notes.as_ref().filter(|_| !limits.is_empty()) else {
         return Passage::Declined;
     };
-    if record::find::<Record>(r.main()).is_some() {
-        // A client's request is decided once, wherever it is redirected to.
+    if notes.is_decided(r) {
         return Passage::Declined;
     }
-    decide(r, conf, limits).unwrap_or(Passage::Status(500))
+    decide(r, conf, notes, limits).unwrap_or(Passage::Status(500))
 }
 
-fn decide(r: Request, conf: &LocationConf, limits: &[LimitConf]) -> Result<Passage, NoMemory> {
+#[inline]
+fn decide(
+    r: Request,
+    conf: &LocationConf,
+    notes: &Notes,
+    limits: &[LimitConf],
+) -> Result<Passage, NoMemory> {
     if is_bypassed(r, conf)? {
-        let record = record::create::<Record>(r.main()).ok_or(NoMemory)?;
-        record.status.set(Some(Status::Bypassed));
+        notes.bypass(r);
         return Ok(Passage::Declined);
     }
     let turn = Turn { now: now(), worker: worker() };
-    if let [limit] = limits {
-        let Some(mut asked) = ask(r, conf, limit)? else {
-            return Ok(Passage::Declined);
-        };
-        let refused = asked.charge(turn).is_none().then_some(0);
-        return conclude(r, conf, &[asked], refused, turn);
+    let [limit] = limits else {
+        return decide_by_all(r, conf, notes, limits, turn);
+    };
+    let Some(mut asked) = ask(r, conf, limit)? else {
+        return Ok(Passage::Declined);
+    };
+    asked.charge(turn);
+    match asked.vote.offer {
+        // The way of most requests.
+        Offer::Passes { delay: 0, excess, .. } if conf.headers != headers::DRAFT => {
+            asked.limiter.count(Counter::Passed, turn);
+            notes.decide(r, Status::Passed, asked.zone, excess);
+            Ok(Passage::Declined)
+        }
+        Offer::Passes { .. } => conclude(r, conf, notes, &[asked], None, turn),
+        Offer::Refused { .. } => conclude(r, conf, notes, &[asked], Some(0), turn),
     }
+}
+
+/// Decides where there are several limits.
+#[inline(never)]
+fn decide_by_all(
+    r: Request,
+    conf: &LocationConf,
+    notes: &Notes,
+    limits: &[LimitConf],
+    turn: Turn,
+) -> Result<Passage, NoMemory> {
     let mut asked = SmallVec::<[Asked; FEW]>::new();
     for limit in limits {
         if let Some(one) = ask(r, conf, limit)? {
@@ -75,7 +101,7 @@ fn decide(r: Request, conf: &LocationConf, limits: &[LimitConf]) -> Result<Passa
         }
     }
     let refused = charge_all(&mut asked, turn, conf.dry_run == 1)?;
-    conclude(r, conf, &asked, refused, turn)
+    conclude(r, conf, notes, &asked, refused, turn)
 }
 
 fn is_bypassed(r: Request, conf: &LocationConf) -> Result<bool, NoMemory> {
@@ -171,9 +197,11 @@ fn charge_all(
 }
 
 /// Carries out what the votes say.
+#[inline(never)]
 fn conclude(
     r: Request,
     conf: &LocationConf,
+    notes: &Notes,
     asked: &[Asked],
     refused: Option<usize>,
     turn: Turn,
@@ -183,10 +211,7 @@ fn conclude(
     };
     let decisive = &asked[place];
     let status = decisive.vote.status();
-    let record = record::create::<Record>(r.main()).ok_or(NoMemory)?;
-    record.status.set(Some(status));
-    record.zone.set(Some(decisive.zone));
-    record.excess.set(decisive.vote.excess());
+    notes.decide(r, status, decisive.zone, decisive.vote.excess());
     for (other, one) in asked.iter().enumerate() {
         // Who was asked before somebody refused was not charged, and has nothing to count.
         if refused.is_none() || other == place {
@@ -197,16 +222,17 @@ fn conclude(
         }
     }
     if conf.headers == headers::DRAFT {
-        add_draft(r, asked)?;
-    }
-    if matches!(status, Status::Rejected | Status::RejectedDryRun) {
-        let waits = asked.iter().map(|one| one.vote.retry_after());
-        record.retry_after.set(waits.max());
+        add_draft(r, asked, refused.is_none())?;
     }
     match status {
-        Status::Rejected => {
+        Status::Rejected | Status::RejectedDryRun => {
+            let seconds = asked.iter().map(|one| one.vote.retry_after()).max().unwrap_or_default();
+            notes.retry_after(r, seconds);
+            if status == Status::RejectedDryRun {
+                return Ok(Passage::Declined);
+            }
             if conf.headers != headers::OFF {
-                add_retry_after(r, record.retry_after.get().unwrap_or_default())?;
+                add_retry_after(r, seconds)?;
             }
             Ok(Passage::Status(conf.status as u16))
         }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use super::handler::Asked;
-use crate::core::bucket::Quota;
+use crate::core::verdict::Quota;
 use crate::core::NoMemory;
 use crate::nginx::request::Request;
 
@@ -13,19 +13,19 @@ const ITEM: usize = 96;
 
 /// Says after how many seconds the request would pass.
 pub fn add_retry_after(r: Request, seconds: u64) -> Result<(), NoMemory> {
-    let value = r.print(20, |text| write!(text, "{seconds}")).ok_or(NoMemory)?;
+    let value = r.print_number(seconds).ok_or(NoMemory)?;
     add(r, "Retry-After", value)
 }
 
 /// Says what each limit allows, and what is left of it.
-pub fn add_draft(r: Request, asked: &[Asked]) -> Result<(), NoMemory> {
+pub fn add_draft(r: Request, asked: &[Asked], is_charged: bool) -> Result<(), NoMemory> {
     let list = |item: fn(&mut &mut [u8], Quota) -> io::Result<()>| {
         let length = |asked: &Asked| ITEM + 2 * asked.zone.name().len;
         r.print(asked.iter().map(length).sum(), |text| {
             for (place, asked) in asked.iter().enumerate() {
                 text.write_all(if place == 0 { b"" } else { b", " })?;
                 write_name(text, asked.zone.name().as_bytes())?;
-                item(text, asked.vote.limit.quota(asked.vote.level()))?;
+                item(text, asked.vote.quota(is_charged))?;
             }
             Ok(())
         })

@@ -4,9 +4,8 @@ mod conf;
 mod directives;
 mod handler;
 mod headers;
-mod record;
+mod notes;
 mod sweep;
-mod vars;
 mod zone;
 
 pub use directives::ngx_http_smart_limit_module;

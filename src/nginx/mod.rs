@@ -11,6 +11,7 @@ pub mod event;
 pub mod guard;
 pub mod log;
 pub mod module;
+pub mod note;
 pub mod peer;
 pub mod phase;
 pub mod preaccess;

@@ -35,12 +35,6 @@ impl Request {
         unsafe { self.0.as_ref() }
     }
 
-    /// What the client asked for: this request, or the one of which it is a part.
-    pub fn main(&self) -> Self {
-        // SAFETY: nginx sets the field in every request, and the main request outlives its parts.
-        Self(unsafe { NonNull::new_unchecked(self.get().main) })
-    }
-
     /// Whether this is what the client asked for, rather than a subrequest.
     pub fn is_main(&self) -> bool {
         ptr::eq(self.get().main, self.raw())
@@ -89,6 +83,13 @@ impl Request {
         unsafe { &*(*self.get().loc_conf.add(M::module().ctx_index)).cast::<M::Location>() }
     }
 
+    /// What the `http` block keeps of a module.
+    #[inline]
+    pub fn main_conf<M: Module>(&self) -> &'static M::Main {
+        // SAFETY: as in `location_conf`.
+        unsafe { &*(*self.get().main_conf.add(M::module().ctx_index)).cast::<M::Main>() }
+    }
+
     /// The pointer that belongs to `module` until an internal redirect, null at first.
     pub fn context(&self, module: &ngx_module_t) -> *mut std::ffi::c_void {
         // SAFETY: nginx has a slot for every HTTP module.
@@ -114,9 +115,18 @@ impl Request {
 
     /// A copy in memory of the request. `None`: there is no more.
     pub fn copy(&self, bytes: &[u8]) -> Option<&'static [u8]> {
-        let copy = self.allocate(bytes.len())?;
-        copy.copy_from_slice(bytes);
-        Some(copy)
+        // SAFETY: the pool is valid, and the memory fresh, as long as the bytes, and initialised when it
+        // is lent.
+        unsafe {
+            let copy = NonNull::new(ngx_pnalloc(self.get().pool, bytes.len()).cast::<u8>())?;
+            copy.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
+            Some(std::slice::from_raw_parts(copy.as_ptr(), bytes.len()))
+        }
+    }
+
+    /// A number in decimals: memory of the request. `None`: there is no more memory.
+    pub fn print_number(&self, number: u64) -> Option<&'static [u8]> {
+        self.copy(itoa::Buffer::new().format(number).as_bytes())
     }
 
     /// What `write` writes, of no more than `length` bytes: memory of the request. `None`: there is no

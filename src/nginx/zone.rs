@@ -120,7 +120,7 @@ impl<T: Shared> Zone<T> {
     }
 
     /// The zone's name.
-    pub fn name(&self) -> &ngx_str_t {
+    pub fn name(&self) -> &'static ngx_str_t {
         // SAFETY: nginx keeps the zone as long as the configuration that this handle is part of.
         unsafe { &(*self.0.as_ptr()).shm.name }
     }

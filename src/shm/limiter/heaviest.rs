@@ -85,13 +85,16 @@ impl<'a> Heaviest<'a> {
 
     fn write_name(&self, entry: usize, tag: u64, key: &[u8]) {
         let key = &key[..key.len().min(NAME_MAX)];
-        let mut name = [0; NAME_MAX];
-        name[..key.len()].copy_from_slice(key);
         let words = self.name_of(entry);
-        for (word, bytes) in words[1..].iter().zip(name.chunks(8)) {
-            word.store(u64::from_le_bytes(bytes.try_into().expect("eight bytes")), Relaxed);
+        let mut sum = tag;
+        for (word, bytes) in words[1..].iter().zip(key.chunks(8)) {
+            let mut name = [0; 8];
+            name[..bytes.len()].copy_from_slice(bytes);
+            let name = u64::from_le_bytes(name);
+            word.store(name, Relaxed);
+            sum = mix(sum, name);
         }
-        words[0].store(check(tag, key), Release);
+        words[0].store(check(sum, key.len()), Release);
     }
 
     /// All that have a name, the heaviest first. An entry that is being written is left out.
@@ -106,22 +109,26 @@ impl<'a> Heaviest<'a> {
         let count = self.counts[entry].load(Relaxed);
         let words = self.name_of(entry);
         let written = words[0].load(Acquire);
-        let mut name: Vec<u8> =
-            words[1..].iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
-        name.truncate(length_in(written));
-        let is_whole = tag != 0 && count > 0 && check(tag, &name) == written;
+        let length = (written & LENGTH_MASK) as usize;
+        let name: Vec<_> =
+            words[1..].iter().take(length.div_ceil(8)).map(|word| word.load(Relaxed)).collect();
+        let sum = name.iter().fold(tag, |sum, word| mix(sum, *word));
+        let mut name: Vec<u8> = name.into_iter().flat_map(u64::to_le_bytes).collect();
+        name.truncate(length);
+        let is_whole = tag != 0 && count > 0 && check(sum, length) == written;
         is_whole.then_some(Heavy { count, tag, name })
     }
 }
 
-/// A name's length, and a sum over tag and name by which a half-written one is found out (FNV-1a).
-fn check(tag: u64, name: &[u8]) -> u64 {
-    let sum = tag.to_le_bytes().iter().chain(name).fold(0xcbf2_9ce4_8422_2325, |sum: u64, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    sum << 8 | name.len() as u64
+/// The bits of a check that hold the name's length.
+const LENGTH_MASK: u64 = 0xff;
+
+/// A name's length, under a sum over tag and name by which a half-written one is found out.
+fn check(sum: u64, length: usize) -> u64 {
+    sum & !LENGTH_MASK | length as u64
 }
 
-fn length_in(check: u64) -> usize {
-    (check & 0xff) as usize
+/// One step of the sum.
+fn mix(sum: u64, word: u64) -> u64 {
+    (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

@@ -1,0 +1,126 @@
+//! Notes on a client's request, which are also variables.
+//!
+//! nginx keeps the values of variables that have a number with the client's request: a redirect does not
+//! clear them, and subrequests share them. So a note costs no memory of its own, and a module can tell by
+//! it that it has seen the request.
+
+use nginx_sys::{
+    ngx_http_add_variable, ngx_http_get_variable_index, ngx_http_request_t,
+    ngx_http_variable_value_t, ngx_int_t, ngx_str_t, ngx_uint_t, NGX_ERROR, NGX_OK,
+};
+
+use super::conf::{Conf, Refusal};
+use super::guard::guard;
+use super::request::Request;
+
+/// A note of text.
+#[derive(Clone, Copy)]
+pub struct Text(ngx_uint_t);
+
+impl Text {
+    /// Declares the note and the variable `name`.
+    pub fn declare(cf: Conf, name: &'static str) -> Result<Self, Refusal> {
+        declare(cf, name, get_unset).map(Self)
+    }
+
+    /// Whether it has been written.
+    #[inline]
+    pub fn is_set(self, r: Request) -> bool {
+        value(r, self.0).valid() != 0
+    }
+
+    /// Writes it: static bytes, or memory of the request or the configuration.
+    #[inline]
+    pub fn set(self, r: Request, text: &'static [u8]) {
+        set(value(r, self.0), text);
+    }
+}
+
+/// A note of a number, which becomes a text when the variable is asked for.
+pub trait Number {
+    /// The variable's name, without the dollar sign.
+    const NAME: &'static str;
+
+    /// The text: memory of the request. `None`: there is no more memory.
+    fn text(r: Request, number: u64) -> Option<&'static [u8]>;
+}
+
+/// The note of an `N`.
+pub struct NumberNote<N>(ngx_uint_t, std::marker::PhantomData<N>);
+
+impl<N: Number> NumberNote<N> {
+    /// Declares the note and its variable.
+    pub fn declare(cf: Conf) -> Result<Self, Refusal> {
+        declare(cf, N::NAME, get_number::<N>).map(|index| Self(index, std::marker::PhantomData))
+    }
+
+    /// Writes it, once in a request.
+    #[inline]
+    pub fn set(&self, r: Request, number: u64) {
+        let value = value(r, self.0);
+        value.set_not_found(0);
+        // Where nothing was noted there is a null pointer, so the number is moved by one.
+        value.data = std::ptr::without_provenance_mut(number.saturating_add(1) as usize);
+    }
+}
+
+type Get = unsafe extern "C" fn(
+    *mut ngx_http_request_t,
+    *mut ngx_http_variable_value_t,
+    usize,
+) -> ngx_int_t;
+
+fn declare(cf: Conf, name: &'static str, get: Get) -> Result<ngx_uint_t, Refusal> {
+    let mut name = ngx_str_t { len: name.len(), data: name.as_ptr().cast_mut() };
+    // SAFETY: `cf` is valid; nginx copies the name and keeps the variable with the configuration.
+    let index = unsafe {
+        let variable = ngx_http_add_variable(cf.raw(), &raw mut name, 0);
+        variable.as_mut().ok_or(Refusal::Logged)?.get_handler = Some(get);
+        ngx_http_get_variable_index(cf.raw(), &raw mut name)
+    };
+    ngx_uint_t::try_from(index).map_err(|_| Refusal::Logged)
+}
+
+#[inline]
+fn value<'a>(r: Request, index: ngx_uint_t) -> &'a mut ngx_http_variable_value_t {
+    // SAFETY: nginx has given the index in the configuration by which the request runs, and has a value for
+    // each. The worker has one thread, and nobody keeps a reference.
+    unsafe { &mut *(*r.raw()).variables.add(index) }
+}
+
+#[inline]
+fn set(value: &mut ngx_http_variable_value_t, text: &'static [u8]) {
+    value.set_not_found(0);
+    value.set_valid(1);
+    value.set_len(text.len() as u32);
+    value.data = text.as_ptr().cast_mut();
+}
+
+/// nginx asks only for what has not been written.
+unsafe extern "C" fn get_unset(
+    _: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    // SAFETY: nginx passes the place of the value.
+    unsafe { (*value).set_not_found(1) };
+    NGX_OK as ngx_int_t
+}
+
+unsafe extern "C" fn get_number<N: Number>(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    _: usize,
+) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes the request and the place of the value, which is the one that
+        // `NumberNote::set` has written if it has been called: the variable has a number.
+        let (r, value) = unsafe { (Request::from_raw(r), &mut *value) };
+        let noted = value.data.addr().checked_sub(1);
+        match r.zip(noted).and_then(|(r, number)| N::text(r, number as u64)) {
+            Some(text) => set(value, text),
+            None => value.set_not_found(1),
+        }
+        NGX_OK as ngx_int_t
+    })
+}
