@@ -123,7 +123,8 @@ fn annotate(file: &PathBuf, requests: f64) -> Result<Profile> {
     // Whom the dump found running is charged with everything: main and its callers.
     for (count, function) in lines.into_iter().filter(|(count, _)| *count < total) {
         let function = function.split_once(':').map_or(function, |(_, function)| function);
-        let name = function.split([' ', '\'']).next().unwrap_or(function);
+        let name = function.split_once(" [").map_or(function, |(name, _)| name);
+        let name = name.split_once('\'').map_or(name, |(name, _)| name);
         *functions.entry(name.to_owned()).or_default() += count;
     }
     Ok(Profile { total, functions })

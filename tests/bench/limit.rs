@@ -16,7 +16,7 @@ pub struct Plan {
     pub rounds: usize,
     /// How long each run under load is.
     pub run: Duration,
-    /// Numbers of keys among which instructions are counted.
+    /// Numbers of keys among which instructions are counted, beside one alone.
     pub held: Vec<u64>,
     /// Where the table and the chart go.
     pub output: PathBuf,
@@ -85,7 +85,7 @@ impl Limiter {
 }
 
 /// What a zone counts by.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Key {
     /// The client's address, 4 bytes. The client says it, for `real_ip_header X-Real-IP`.
     Address,

@@ -16,23 +16,24 @@ const MORE_THAN_FULL: u64 = 80_000;
 /// The target for what this module does beyond its floor.
 const BEYOND_FLOOR_MAX: f64 = 150.0;
 
-/// What is asked, in a zone that holds some keys.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What is asked, in a zone that holds some keys; in the order of the report.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Case {
-    /// A request without a key: what any request costs.
+    /// A request that its own key lets bypass the limiter: what any request costs that has one. The
+    /// guard against panics, the mark that a request is limited once, the key's evaluation.
     Floor,
+    /// A request without a key, which is not limited.
+    NoKey,
     /// Known keys, let through.
     Pass,
-    /// Known keys, refused; nothing is logged at this level.
-    Refuse,
-    /// Known keys, refused; a line each in the error log.
-    Logged,
     /// Keys that the zone does not know, let through.
     New,
-    /// Known keys, of requests that need not pass the limiter.
-    Bypass,
-    /// Known keys, refused without the header `Retry-After`.
+    /// Known keys, refused; nothing is logged at this level.
+    Refuse,
+    /// The same, without the header `Retry-After`.
     Bare,
+    /// Known keys, refused; a line each in the error log.
+    Logged,
     /// Known keys, let through with the headers `RateLimit` and `RateLimit-Policy`.
     Draft,
 }
@@ -41,30 +42,30 @@ impl Case {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Floor => "no key (the floor)",
+            Self::Floor => "bypassed (the floor)",
+            Self::NoKey => "no key",
             Self::Pass => "pass",
-            Self::Refuse => "refuse, not logged",
-            Self::Logged => "refuse, logged",
             Self::New => "pass, a new key",
-            Self::Bypass => "bypass",
+            Self::Refuse => "refuse, not logged",
             Self::Bare => "refuse, not logged, no `Retry-After`",
+            Self::Logged => "refuse, logged",
             Self::Draft => "pass, headers of the draft",
         }
     }
 
     /// Only this module can do it.
     fn is_ours_alone(self) -> bool {
-        matches!(self, Self::Bypass | Self::Bare | Self::Draft)
+        matches!(self, Self::Floor | Self::Bare | Self::Draft)
     }
 
     /// Its location's directives beside the limit itself; `limit_req` is what they are called.
-    fn directives(self) -> &'static str {
+    fn directives(self, key: Key) -> String {
         match self {
-            Self::Floor | Self::Pass | Self::New | Self::Logged => "",
-            Self::Refuse => "limit_req_log_level info;",
-            Self::Bypass => "limit_req_bypass 1;",
-            Self::Bare => "limit_req_log_level info; limit_req_headers off;",
-            Self::Draft => "limit_req_headers draft;",
+            Self::Floor => format!("limit_req_bypass {};", key.variable()),
+            Self::NoKey | Self::Pass | Self::New | Self::Logged => String::new(),
+            Self::Refuse => "limit_req_log_level info;".to_owned(),
+            Self::Bare => "limit_req_log_level info; limit_req_headers off;".to_owned(),
+            Self::Draft => "limit_req_headers draft;".to_owned(),
         }
     }
 
@@ -90,9 +91,12 @@ impl Zone {
     fn new(key: Key, held: u64) -> Self {
         let mut cases = vec![Case::Pass, Case::Refuse, Case::Logged];
         match held {
-            1 if key == Key::Argument => cases.insert(0, Case::Floor),
-            1 => cases.extend([Case::Bypass, Case::Bare, Case::Draft]),
+            1 => cases.extend([Case::Floor, Case::Bare, Case::Draft]),
             _ => cases.push(Case::New),
+        }
+        // Only an argument can be missing.
+        if held == 1 && key == Key::Argument {
+            cases.push(Case::NoKey);
         }
         Self { name: format!("{key:?}{held}"), key, held, is_full: false, cases }
     }
@@ -117,7 +121,7 @@ impl Zone {
             "location = {} {{\nlimit_req zone={} {burst};\n{}\nempty_gif;\n}}\n",
             self.location(case),
             self.name,
-            case.directives(),
+            case.directives(self.key),
         )
     }
 }
@@ -139,15 +143,15 @@ pub struct Row {
 pub struct Instructions(pub Vec<Row>);
 
 impl Instructions {
-    /// What this module does for a request that has no key.
-    pub fn floor(&self) -> f64 {
-        let floor = self.0.iter().find(|row| row.case == Case::Floor);
+    /// What this module does for any request that has such a key.
+    pub fn floor(&self, key: Key) -> f64 {
+        let floor = self.0.iter().find(|row| row.case == Case::Floor && row.key == key);
         floor.map_or(f64::NAN, |row| row.smart_limit)
     }
 
     /// The most that a call may take, if there is a target for it.
     pub fn target(&self, row: &Row) -> Option<f64> {
-        let beyond_floor = self.floor() + BEYOND_FLOOR_MAX;
+        let beyond_floor = self.floor(row.key) + BEYOND_FLOOR_MAX;
         match (row.case, row.key, row.held) {
             (Case::Pass, Key::Address, Some(1)) => Some(beyond_floor.max(260.0)),
             (Case::Pass, Key::Address, Some(100_000)) => Some(beyond_floor.max(300.0)),
@@ -164,7 +168,10 @@ pub fn measure(plan: &Plan) -> Result<Instructions> {
     let site = Site::make(0)?;
     let mut zones: Vec<Zone> = [Key::Address, Key::Argument]
         .into_iter()
-        .flat_map(|key| plan.held.iter().map(move |&held| Zone::new(key, held)))
+        .flat_map(|key| {
+            let held = std::iter::once(1).chain(plan.held.iter().copied());
+            held.map(move |held| Zone::new(key, held))
+        })
         .collect();
     zones.extend([Key::Address, Key::Argument].map(Zone::full));
     eprintln!("counting the instructions of limit_req");
@@ -184,7 +191,10 @@ pub fn measure(plan: &Plan) -> Result<Instructions> {
             functions: functions.map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     });
-    Ok(Instructions(rows.collect()))
+    let mut rows: Vec<Row> = rows.collect();
+    // A full zone comes last.
+    rows.sort_by_key(|row| (row.key, row.case, row.held.unwrap_or(u64::MAX)));
+    Ok(Instructions(rows))
 }
 
 /// The profiles of all cases of all zones; none for what this limiter cannot do.
@@ -225,7 +235,7 @@ fn profile(nginx: &mut Profiled, zone: &Zone, case: Case) -> Result<Profile> {
     let mut ask = || {
         let number = requests.next().expect("there is no last number");
         let status = match case {
-            Case::Floor => client.get(&location).status,
+            Case::NoKey => client.get(&location).status,
             _ => status(&mut client, &location, zone.key, number),
         };
         ensure!(status == case.status(), "{location} is answered with status {status}");

@@ -1,6 +1,7 @@
 //! The limiter under load: nginx's CPU for a request, and requests/s.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use anyhow::{Context, Result};
 
@@ -58,6 +59,13 @@ impl Cell {
     }
 }
 
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { workers, keys, depth } = self;
+        write!(f, "workers: {workers}, keys: {keys}, under way on a connection: {depth}")
+    }
+}
+
 /// The figures of all runs.
 pub struct Loads(HashMap<(Cell, Limiter), Vec<Figures>>);
 
@@ -97,7 +105,7 @@ pub fn measure(plan: &Plan) -> Result<Loads> {
             _ => move_to(format!("{SERVER_CORE},{CLIENT_CORE}"), own)?,
         }
         for round in 0..plan.rounds {
-            eprint!("\r{cell:?}, round {} ", round + 1);
+            eprint!("\r{cell}, round {} ", round + 1);
             // Who is first changes from round to round.
             let mut limiters = Limiter::ALL;
             limiters.rotate_left(round % Limiter::ALL.len());

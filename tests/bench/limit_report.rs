@@ -44,9 +44,9 @@ fn instructions(out: &mut String, results: &Results) -> fmt::Result {
     writeln!(
         out,
         "In user space, of the handler and all that it calls (callgrind; the mean of 1,000 calls). \
-         The floor is what this module does for a request whose key is empty: the guard, the mark that \
-         a request is limited once, the key's evaluation. A full zone has 1 MB, and every new key \
-         evicts another.\n"
+         The floor is a request that its own key lets bypass this module's limit: the guard against \
+         panics, the mark that a request is limited once, the key's evaluation, and nothing else. A full \
+         zone has 1 MB, and every new key evicts another.\n"
     )?;
     writeln!(
         out,
@@ -60,12 +60,12 @@ fn instructions(out: &mut String, results: &Results) -> fmt::Result {
         });
         writeln!(
             out,
-            "| {} | {} | {held} | {} | **{:.0}** | {:.0} | {} | {} | {} |",
+            "| {} | {} | {held} | {} | **{:.0}** | {:+.0} | {} | {} | {} |",
             row.case.name(),
             row.key.name(),
             known(row.limit_req, 0),
             row.smart_limit,
-            row.smart_limit - counted.floor(),
+            row.smart_limit - counted.floor(row.key),
             known(row.smart_limit / row.limit_req, 2),
             target.0,
             target.1,
@@ -90,7 +90,7 @@ fn functions(out: &mut String, results: &Results) -> fmt::Result {
             .iter()
             .take(LISTED)
             .filter(|(_, count)| *count >= 1.0)
-            .map(|(name, count)| format!("`{name}` {count:.0}"))
+            .map(|(name, count)| format!("`{}` {count:.0}", short(name)))
             .collect();
         let held = row.held.map_or("full".to_owned(), |held| thousands(held as f64));
         let (case, key) = (row.case.name(), row.key.name());
@@ -229,4 +229,9 @@ fn known(number: f64, digits: usize) -> String {
     } else {
         "–".to_owned()
     }
+}
+
+/// A function's name without what all of this module's have.
+fn short(name: &str) -> String {
+    name.replace("ngx_http_smart_module::", "")
 }
