@@ -104,6 +104,26 @@ pub fn hammer(port: u16, paths: impl IntoIterator<Item = String>, counts: &mut C
     }
 }
 
+/// How many of the requests for these paths, sent at once on one connection, pass; the others must
+/// be refused. It costs less than the answers do, so that the workers are the ones who are busy.
+#[track_caller]
+pub fn passed_at_once<'a>(port: u16, paths: impl IntoIterator<Item = &'a str>) -> usize {
+    let mut all = String::new();
+    let mut count = 0;
+    for path in paths {
+        all += &format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        count += 1;
+    }
+    // The last one is no limit's.
+    all += "HEAD /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let mut client = Client::connect(port);
+    client.send(all);
+    let answers = client.read_to_end();
+    let passed = answers.matches("HTTP/1.1 200 ").count();
+    assert_eq!(passed + answers.matches("HTTP/1.1 503 ").count(), count, "{answers}");
+    passed
+}
+
 /// Adds `other` to `counts`.
 pub fn add(counts: &mut Counts, other: Counts) {
     for (path, other) in other {
