@@ -46,12 +46,12 @@ impl Notes {
     pub fn decide(&self, r: Request, status: Status, zone: Zone, excess: u32) {
         self.status.set(r, status.name().as_bytes());
         self.zone.set(r, zone.name().as_bytes());
-        self.excess.set(r, excess.into());
+        self.excess.set(r, excess);
     }
 
     /// Notes after how many seconds the request would pass.
     pub fn retry_after(&self, r: Request, seconds: u64) {
-        self.retry_after.set(r, seconds);
+        self.retry_after.set(r, u32::try_from(seconds).unwrap_or(u32::MAX));
     }
 }
 

@@ -19,6 +19,7 @@ pub mod record;
 pub mod request;
 pub mod socket;
 pub mod suspend;
+pub mod value;
 pub mod variable;
 pub mod zone;
 

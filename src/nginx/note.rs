@@ -12,6 +12,7 @@ use nginx_sys::{
 use super::conf::{Conf, Refusal};
 use super::guard::guard;
 use super::request::Request;
+use super::value::Value;
 
 /// A note of text.
 #[derive(Clone, Copy)]
@@ -20,19 +21,20 @@ pub struct Text(ngx_uint_t);
 impl Text {
     /// Declares the note and the variable `name`.
     pub fn declare(cf: Conf, name: &'static str) -> Result<Self, Refusal> {
+        Value::check()?;
         declare(cf, name, get_unset).map(Self)
     }
 
     /// Whether it has been written.
     #[inline]
     pub fn is_set(self, r: Request) -> bool {
-        value(r, self.0).valid() != 0
+        Value::read(place(r, self.0)).is_valid()
     }
 
     /// Writes it: static bytes, or memory of the request or the configuration.
     #[inline]
     pub fn set(self, r: Request, text: &'static [u8]) {
-        set(value(r, self.0), text);
+        Value::text(text).write(place(r, self.0));
     }
 }
 
@@ -56,11 +58,9 @@ impl<N: Number> NumberNote<N> {
 
     /// Writes it, once in a request.
     #[inline]
-    pub fn set(&self, r: Request, number: u64) {
-        let value = value(r, self.0);
-        value.set_not_found(0);
+    pub fn set(&self, r: Request, number: u32) {
         // Where nothing was noted there is a null pointer, so the number is moved by one.
-        value.data = std::ptr::without_provenance_mut(number.saturating_add(1) as usize);
+        Value::number(number as usize + 1).write(place(r, self.0));
     }
 }
 
@@ -82,18 +82,10 @@ fn declare(cf: Conf, name: &'static str, get: Get) -> Result<ngx_uint_t, Refusal
 }
 
 #[inline]
-fn value<'a>(r: Request, index: ngx_uint_t) -> &'a mut ngx_http_variable_value_t {
+fn place<'a>(r: Request, index: ngx_uint_t) -> &'a mut ngx_http_variable_value_t {
     // SAFETY: nginx has given the index in the configuration by which the request runs, and has a value for
     // each. The worker has one thread, and nobody keeps a reference.
     unsafe { &mut *(*r.raw()).variables.add(index) }
-}
-
-#[inline]
-fn set(value: &mut ngx_http_variable_value_t, text: &'static [u8]) {
-    value.set_not_found(0);
-    value.set_valid(1);
-    value.set_len(text.len() as u32);
-    value.data = text.as_ptr().cast_mut();
 }
 
 /// nginx asks only for what has not been written.
@@ -103,7 +95,7 @@ unsafe extern "C" fn get_unset(
     _: usize,
 ) -> ngx_int_t {
     // SAFETY: nginx passes the place of the value.
-    unsafe { (*value).set_not_found(1) };
+    Value::not_found().write(unsafe { &mut *value });
     NGX_OK as ngx_int_t
 }
 
@@ -116,11 +108,9 @@ unsafe extern "C" fn get_number<N: Number>(
         // SAFETY: nginx passes the request and the place of the value, which is the one that
         // `NumberNote::set` has written if it has been called: the variable has a number.
         let (r, value) = unsafe { (Request::from_raw(r), &mut *value) };
-        let noted = value.data.addr().checked_sub(1);
-        match r.zip(noted).and_then(|(r, number)| N::text(r, number as u64)) {
-            Some(text) => set(value, text),
-            None => value.set_not_found(1),
-        }
+        let number = Value::read(value).to_number().checked_sub(1);
+        let text = r.zip(number).and_then(|(r, number)| N::text(r, number as u64));
+        text.map_or(Value::not_found(), Value::text).write(value);
         NGX_OK as ngx_int_t
     })
 }

@@ -13,6 +13,7 @@ use nginx_sys::{
 use super::conf::{borrowed, ComplexValue};
 use super::log::Log;
 use super::module::Module;
+use super::value::Value;
 
 /// A handle to a request; valid until something finalises it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,13 +160,8 @@ impl Request {
         // SAFETY: the request is valid, and the index one that nginx has given to `Conf::complex_value`.
         // A value lives as long as the request.
         unsafe {
-            let value = ngx_http_get_flushed_variable(self.raw(), index);
-            match value.as_ref() {
-                Some(value) if value.not_found() == 0 && value.len() > 0 => {
-                    std::slice::from_raw_parts(value.data, value.len() as usize)
-                }
-                _ => &[],
-            }
+            let value = ngx_http_get_flushed_variable(self.raw(), index).as_ref();
+            value.map_or(&[], |value| Value::read(value).to_text())
         }
     }
 

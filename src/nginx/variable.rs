@@ -8,6 +8,7 @@ use nginx_sys::{
 use super::conf::{Conf, Refusal};
 use super::guard::guard;
 use super::request::Request;
+use super::value::Value;
 
 /// A variable.
 pub trait Variable {
@@ -40,13 +41,7 @@ unsafe extern "C" fn get<V: Variable>(
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes the request and the place for its value.
         let (r, value) = unsafe { (Request::from_raw(r), &mut *value) };
-        let found = r.and_then(V::value);
-        value.set_valid(u32::from(found.is_some()));
-        value.set_not_found(u32::from(found.is_none()));
-        value.set_no_cacheable(0);
-        let bytes = found.unwrap_or_default();
-        value.set_len(bytes.len() as u32);
-        value.data = bytes.as_ptr().cast_mut();
+        r.and_then(V::value).map_or(Value::not_found(), Value::text).write(value);
         NGX_OK as ngx_int_t
     })
 }
