@@ -11,7 +11,7 @@ use common::nginx::Nginx;
 use common::port::Port;
 use common::setup::Setup;
 use common::site;
-use common::store::{Gate, Store};
+use common::store::Store;
 
 /// `/file/ID` beside the application, files of IDs 0 to 9.
 fn beside(store: &str, directives: &str) -> Nginx {
@@ -70,14 +70,7 @@ fn other_methods_go_to_the_application_untouched() {
 
 #[test]
 fn a_body_that_arrives_during_the_lookup_reaches_the_application_whole() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.miss()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.miss());
     let nginx = beside(&store.address(), "http_sendfile_timeout 20s;");
     let body = "0123456789".repeat(5_000);
     let request = request("GET", "/file/77", &[], body.as_bytes());

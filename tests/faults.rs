@@ -13,7 +13,7 @@ use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::process;
 use common::setup::Setup;
-use common::store::{Full, Gate, Store};
+use common::store::{Full, Store};
 use common::{dose, site, wait_until};
 
 const IDS: u64 = 200;
@@ -98,14 +98,7 @@ fn a_store_that_neither_accepts_nor_refuses_is_a_timeout() {
 
 #[test]
 fn other_requests_do_not_wait_for_a_hung_store() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
     let nginx = setup(&store.address(), "http_sendfile_timeout 60s;").start();
     let mut hung: Vec<(u64, Client)> = (0..IDS).map(|id| (id, nginx.connect())).collect();
     for (id, client) in &mut hung {
@@ -163,14 +156,7 @@ fn clients_that_leave_at_any_moment_cost_nothing_afterwards() {
 
 #[test]
 fn clients_that_leave_during_a_lookup_cost_nothing_afterwards() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
     let nginx = setup(&store.address(), "http_sendfile_timeout 60s;").start();
     let worker = nginx.worker();
     for round in 1..=dose(10, 200) {
@@ -184,8 +170,7 @@ fn clients_that_leave_during_a_lookup_cost_nothing_afterwards() {
             .collect();
         assert_eq!(nginx.get("/static.txt").status, 200, "all have been read");
         clients.into_iter().for_each(Client::abort);
-        let aborts = || nginx.access_log().iter().filter(|line| line["status"] == "499").count();
-        wait_until("the aborts in the log", || aborts() == round * 50);
+        wait_until("the aborts in the log", || nginx.aborted() == round * 50);
         gate.open();
         for id in 0..50 {
             assert_eq!(

@@ -16,14 +16,7 @@ type Script = fn(&Exchange) -> Then;
 
 /// A store that answers by `script` when the gate is opened, and lookups that wait for it.
 fn gated(script: Script) -> (Arc<Gate>, Store, Nginx) {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = Arc::clone(&gate);
-        move |exchange| {
-            gate.wait();
-            script(exchange)
-        }
-    });
+    let (gate, store) = Store::behind_gate(script);
     let nginx = Setup::new()
         .store(&store.address())
         .files(0..100)
@@ -179,14 +172,7 @@ fn different_stores_and_modes_are_different_lookups() {
 
 #[test]
 fn those_who_share_a_lookup_keep_their_own_roots_fallbacks_and_timeouts() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = Arc::clone(&gate);
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
     let nginx = Setup::new()
         .store(&store.address())
         .files(0..10)
@@ -214,14 +200,7 @@ fn those_who_share_a_lookup_keep_their_own_roots_fallbacks_and_timeouts() {
 
 #[test]
 fn when_the_first_has_left_the_others_still_get_the_next_server() {
-    let gate = Gate::closed();
-    let bad = Store::start({
-        let gate = Arc::clone(&gate);
-        move |exchange| {
-            gate.wait();
-            exchange.close()
-        }
-    });
+    let (gate, bad) = Store::behind_gate(|exchange| exchange.close());
     let good = Store::start(|exchange| exchange.path());
     let nginx = Setup::new()
         .http(&format!(

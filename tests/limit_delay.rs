@@ -43,14 +43,8 @@ fn start_with_long_delay(setup: Setup, limiter: &str) -> Nginx {
 /// that it did not wait for the end of their delay.
 #[track_caller]
 fn assert_noticed(nginx: &Nginx, aborted: usize, began: Instant) {
-    let logged = || nginx.access_log().iter().filter(|line| line["status"] == "499").count();
-    wait_until("the aborts in the log", || logged() == aborted);
+    wait_until("the aborts in the log", || nginx.aborted() == aborted);
     assert!(began.elapsed() < Duration::from_secs(18), "noticed after {:?}", began.elapsed());
-}
-
-#[track_caller]
-fn wait_for_end(ids: &[process::Id]) {
-    wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
 }
 
 /// Asserts that a time is not below what is due, and above it not by more than a busy machine takes.
@@ -85,7 +79,7 @@ fn a_client_that_leaves_is_noticed_and_costs_nothing_more() {
         assert_noticed(&nginx, 2, began);
         // Nobody waits for a timer, and what was charged remains charged.
         let old = nginx.reload();
-        wait_for_end(&old);
+        process::wait_for_end(&old);
         assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
         nginx.connect().ask("/limited/three");
         wait_for_delays(&nginx, 3);
@@ -274,7 +268,7 @@ fn smoke_a_reload_loses_no_request_that_waits_and_keeps_the_count() {
             assert_eq!(response.status, 503, "{limiter}");
         }
         assert_answered_in_time(began, &mut clients);
-        wait_for_end(&old);
+        process::wait_for_end(&old);
     });
 }
 
@@ -298,7 +292,7 @@ fn an_end_by_a_time_waits_no_longer() {
         client.ask("/limited/one");
         wait_for_delays(&nginx, 1);
         let began = Instant::now();
-        wait_for_end(&nginx.reload());
+        process::wait_for_end(&nginx.reload());
         client.wait_for_close();
         assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
     });

@@ -8,7 +8,7 @@ use common::clock::Clock;
 use common::limit::limited;
 use common::load::Load;
 use common::nginx::Nginx;
-use common::process::{self, Id, Signal};
+use common::process::{self, Signal};
 use common::setup::Setup;
 use common::{dose, site, wait_until};
 
@@ -31,11 +31,6 @@ fn setup(workers: usize) -> Setup {
         "/file/",
         &format!("smart_limit zone=files burst=1000000 nodelay; alias {root}/;"),
     )
-}
-
-#[track_caller]
-fn wait_for_end(ids: &[Id]) {
-    wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
 }
 
 /// Has this many requests wait.
@@ -93,7 +88,7 @@ fn reloads_lose_no_request_that_waits() {
         clock.advance_seconds(1);
         assert_eq!(nginx.get("/refuses?k=a").verdict(), "200 PASSED");
         load.stop().assert_all_good();
-        wait_for_end(&old);
+        process::wait_for_end(&old);
     }
 }
 
@@ -134,12 +129,7 @@ fn a_reload_without_the_limit_lets_those_that_wait_have_their_turn() {
     assert_eq!(nginx.get("/waits?k=a").verdict(), "200 -");
     clock.advance_seconds(180);
     assert_delayed(&nginx, waiting);
-    wait_for_end(&old);
-}
-
-/// The id of the master that the file says.
-fn id_in(nginx: &Nginx, file: &str) -> Option<Id> {
-    std::fs::read_to_string(nginx.prefix().join(file)).ok()?.trim().parse().ok()
+    process::wait_for_end(&old);
 }
 
 #[test]
@@ -150,19 +140,10 @@ fn a_change_of_binary_under_load_fails_no_request() {
     let load = Load::new(&nginx, 4, IDS).start();
     let single = Load::new(&nginx, 2, IDS).without_keepalive().start();
     for round in 0..dose(1, 50) {
-        let old = nginx.master();
-        let old_workers = nginx.workers_of(old);
-        process::signal(old, Signal::USR2);
-        wait_until("the new master's workers", || {
-            id_in(&nginx, "nginx.pid.oldbin") == Some(old)
-                && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 2)
+        nginx.change_binary(|| {
+            single.wait_for(50);
+            load.wait_for(50);
         });
-        single.wait_for(50);
-        process::signal(old, Signal::WINCH);
-        wait_for_end(&old_workers);
-        process::signal(old, Signal::QUIT);
-        wait_for_end(&[old]);
-        load.wait_for(100);
         // nginx hands no zone on to another binary: the limit begins anew, and limits.
         let path = format!("/refuses?k={round}");
         assert_eq!(nginx.get(&path).verdict(), "200 PASSED");

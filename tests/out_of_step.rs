@@ -11,7 +11,7 @@ use common::client::Client;
 use common::nginx::Nginx;
 use common::process::{self, Signal};
 use common::setup::Setup;
-use common::store::{value_of, value_reply, Gate, Store};
+use common::store::{value_of, value_reply, Store};
 use common::{dose, site, wait_until};
 
 fn start(store: &Store) -> Nginx {
@@ -148,14 +148,7 @@ fn keys_asked_for_in_one_turn_are_told_apart() {
 
 #[test]
 fn an_answer_to_a_request_that_was_given_up_reaches_nobody() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
     let nginx = start(&store);
     for id in [1, 2, 3] {
         let asked = store.requests();
@@ -176,14 +169,7 @@ fn an_answer_to_a_request_that_was_given_up_reaches_nobody() {
 
 #[test]
 fn a_late_answer_reaches_nobody() {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
     let nginx = Setup::new()
         .store(&store.address())
         .files(0..10)

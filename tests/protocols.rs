@@ -63,9 +63,7 @@ fn streams_whose_client_leaves_leave_nothing_behind() {
             .status
             .success());
     }
-    wait_until("the aborts in the log", || {
-        nginx.access_log().iter().filter(|line| line["status"] == "499").count() == 5
-    });
+    wait_until("the aborts in the log", || nginx.aborted() == 5);
     memcached.go_on();
     let uri = format!("http://{}/file/7", port.address());
     assert_eq!(curl(&["--http2-prior-knowledge", &uri]), site::content_of(7));

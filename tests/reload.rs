@@ -3,6 +3,9 @@
 
 mod common;
 
+use std::sync::Arc;
+
+use common::client::Client;
 use common::load::Load;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
@@ -23,11 +26,6 @@ fn setup(store: &str) -> Setup {
         .location("/cached/", "http_sendfile on; http_sendfile_cache lookups;")
 }
 
-#[track_caller]
-fn wait_for_end(ids: &[process::Id]) {
-    wait_until("the end of old workers", || !ids.iter().any(|&id| process::runs(id)));
-}
-
 #[test]
 fn smoke_reloads_under_load_fail_no_request() {
     let memcached = Memcached::with_paths(0..IDS);
@@ -41,24 +39,14 @@ fn smoke_reloads_under_load_fail_no_request() {
     }
     kept.stop().assert_all_good();
     single.stop().assert_all_good();
-    wait_for_end(&old);
+    process::wait_for_end(&old);
     Load::new(&nginx, 4, IDS).run(200).assert_all_good();
 }
 
 /// A store that answers when the gate opens, and 20 lookups that wait for it.
-fn waiting(
-    daemon: bool,
-) -> (std::sync::Arc<Gate>, Store, Nginx, Vec<(u64, common::client::Client)>) {
-    let gate = Gate::closed();
-    let store = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
-    let setup = setup(&store.address()).server("http_sendfile_timeout 30s;\n");
-    let nginx = if daemon { setup.daemon() } else { setup }.start();
+fn waiting() -> (Arc<Gate>, Store, Nginx, Vec<(u64, Client)>) {
+    let (gate, store) = Store::behind_gate(|exchange| exchange.path());
+    let nginx = setup(&store.address()).server("http_sendfile_timeout 30s;\n").start();
     let mut clients: Vec<_> = (0..20).map(|id| (id, nginx.connect())).collect();
     for (id, client) in &mut clients {
         client.ask(&format!("/file/{id}"));
@@ -69,7 +57,7 @@ fn waiting(
 
 #[test]
 fn lookups_under_way_end_well_in_the_old_worker() {
-    let (gate, store, nginx, mut clients) = waiting(false);
+    let (gate, store, nginx, mut clients) = waiting();
     let old = nginx.reload();
     assert!(process::runs(old[0]), "it has work to do");
     gate.open();
@@ -77,18 +65,16 @@ fn lookups_under_way_end_well_in_the_old_worker() {
         assert_eq!(client.read("GET").body, site::content_of(*id), "ID {id}");
         client.wait_for_close();
     }
-    wait_for_end(&old);
+    process::wait_for_end(&old);
     assert_eq!(nginx.get("/file/7").body, site::content_of(7));
     assert!(store.requests() >= 21);
 }
 
 #[test]
 fn a_graceful_end_answers_what_is_under_way() {
-    let (gate, _store, nginx, mut clients) = waiting(false);
+    let (gate, _store, nginx, mut clients) = waiting();
     process::signal(nginx.master(), Signal::QUIT);
-    wait_until("the end of listening", || {
-        common::client::Client::try_connect(nginx.port()).is_err()
-    });
+    wait_until("the end of listening", || Client::try_connect(nginx.port()).is_err());
     gate.open();
     for (id, client) in &mut clients {
         assert_eq!(client.read("GET").body, site::content_of(*id), "ID {id}");
@@ -97,7 +83,7 @@ fn a_graceful_end_answers_what_is_under_way() {
 
 #[test]
 fn a_fast_end_leaves_no_process() {
-    let (gate, _store, nginx, clients) = waiting(false);
+    let (gate, _store, nginx, clients) = waiting();
     process::signal(nginx.master(), Signal::TERM);
     wait_until("the end", || process::living_in(nginx.prefix()).is_empty());
     gate.open();
@@ -109,7 +95,7 @@ fn an_idle_connection_to_the_store_holds_up_no_old_worker() {
     let memcached = Memcached::with_paths(0..IDS);
     let nginx = setup(&memcached.address()).start();
     assert_eq!(nginx.get("/file/7").status, 200);
-    wait_for_end(&nginx.reload());
+    process::wait_for_end(&nginx.reload());
     assert_eq!(nginx.get("/file/7").status, 200);
 }
 
@@ -120,7 +106,7 @@ fn a_lookup_that_failed_at_once_holds_up_no_old_worker() {
     for _ in 0..3 {
         assert_eq!(nginx.get("/file/7").status, 502);
     }
-    wait_for_end(&nginx.reload());
+    process::wait_for_end(&nginx.reload());
 }
 
 #[test]
@@ -132,7 +118,7 @@ fn a_hung_store_holds_up_an_old_worker_no_longer_than_the_timeout() {
     wait_until("the lookup", || store.requests() == 1);
     let old = nginx.reload();
     assert_eq!(client.read("GET").status, 504);
-    wait_for_end(&old);
+    process::wait_for_end(&old);
 }
 
 #[test]
@@ -145,7 +131,7 @@ fn a_worker_told_to_end_by_a_time_ends_by_then() {
         client.ask(&format!("/file/{id}"));
     }
     wait_until("the lookups", || store.requests() == 20);
-    wait_for_end(&nginx.reload());
+    process::wait_for_end(&nginx.reload());
 }
 
 #[test]
@@ -196,11 +182,6 @@ fn a_reload_with_a_bad_configuration_changes_nothing() {
     assert_eq!(nginx.worker(), worker);
 }
 
-/// The id of the master that the file says.
-fn id_in(nginx: &Nginx, file: &str) -> Option<process::Id> {
-    std::fs::read_to_string(nginx.prefix().join(file)).ok()?.trim().parse().ok()
-}
-
 #[test]
 fn a_change_of_binary_under_load_fails_no_request() {
     let memcached = Memcached::with_paths(0..IDS);
@@ -208,20 +189,10 @@ fn a_change_of_binary_under_load_fails_no_request() {
     let load = Load::new(&nginx, 4, IDS).start();
     let single = Load::new(&nginx, 2, IDS).without_keepalive().start();
     for _ in 0..dose(1, 50) {
-        let old = nginx.master();
-        let old_workers = nginx.workers_of(old);
-        process::signal(old, Signal::USR2);
-        wait_until("the new master's workers", || {
-            id_in(&nginx, "nginx.pid.oldbin") == Some(old)
-                && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 2)
+        nginx.change_binary(|| {
+            single.wait_for(50);
+            load.wait_for(50);
         });
-        single.wait_for(50);
-        process::signal(old, Signal::WINCH);
-        wait_for_end(&old_workers);
-        load.wait_for(100);
-        process::signal(old, Signal::QUIT);
-        wait_for_end(&[old]);
-        load.wait_for(100);
     }
     load.stop().assert_all_good();
     single.stop().assert_all_good();
@@ -232,16 +203,11 @@ fn a_change_of_binary_can_be_taken_back() {
     let memcached = Memcached::with_paths(0..IDS);
     let nginx = setup(&memcached.address()).daemon().start();
     let load = Load::new(&nginx, 4, IDS).start();
-    let old = nginx.master();
-    process::signal(old, Signal::USR2);
-    wait_until("the new master's worker", || {
-        id_in(&nginx, "nginx.pid.oldbin") == Some(old)
-            && id_in(&nginx, "nginx.pid").is_some_and(|new| nginx.workers_of(new).len() == 1)
-    });
+    let old = nginx.start_new_binary();
     let new = nginx.master();
     load.wait_for(100);
     process::signal(new, Signal::QUIT);
-    wait_for_end(&[new]);
+    process::wait_for_end(&[new]);
     load.wait_for(100);
     assert_eq!(nginx.master(), old);
     load.stop().assert_all_good();

@@ -9,7 +9,7 @@ use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::port::Port;
 use common::setup::Setup;
-use common::store::{Gate, Store};
+use common::store::Store;
 use common::{site, wait_until};
 
 const IDS: u64 = 40;
@@ -98,14 +98,7 @@ fn a_hash_asks_one_server_for_one_key() {
 
 #[test]
 fn least_conn_avoids_the_busy_server() {
-    let gate = Gate::closed();
-    let slow = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, slow) = Store::behind_gate(|exchange| exchange.path());
     let quick = good();
     // The first request goes to the first server, and stays there.
     let block = format!("least_conn; {}", servers(&[&slow, &quick]));
@@ -125,14 +118,7 @@ fn least_conn_avoids_the_busy_server() {
 
 #[test]
 fn a_lookup_whose_client_left_counts_no_more() {
-    let gate = Gate::closed();
-    let slow = Store::start({
-        let gate = gate.clone();
-        move |exchange| {
-            gate.wait();
-            exchange.path()
-        }
-    });
+    let (gate, slow) = Store::behind_gate(|exchange| exchange.path());
     let quick = good();
     let block = format!("least_conn; {}", servers(&[&slow, &quick]));
     let nginx = start(&block, "http_sendfile_timeout 20s;");

@@ -127,6 +127,36 @@ impl Nginx {
         });
     }
 
+    /// Starts nginx's binary anew beside the one that runs, which goes on; returns the old master.
+    #[track_caller]
+    pub fn start_new_binary(&self) -> Id {
+        let id_in = |file: &str| -> Option<Id> {
+            fs::read_to_string(self.prefix().join(file)).ok()?.trim().parse().ok()
+        };
+        let old = self.master();
+        assert!(process::signal(old, Signal::USR2));
+        wait_until("the new master's workers", || {
+            id_in("nginx.pid.oldbin") == Some(old)
+                && id_in("nginx.pid")
+                    .is_some_and(|new| self.workers_of(new).len() == self.setup.workers)
+        });
+        old
+    }
+
+    /// Changes the binary as its manual says, and does `meanwhile` after each step.
+    #[track_caller]
+    pub fn change_binary(&self, meanwhile: impl Fn()) {
+        let old_workers = self.workers();
+        let old = self.start_new_binary();
+        meanwhile();
+        process::signal(old, Signal::WINCH);
+        process::wait_for_end(&old_workers);
+        meanwhile();
+        process::signal(old, Signal::QUIT);
+        process::wait_for_end(&[old]);
+        meanwhile();
+    }
+
     /// Says that lines of the error log that contain `text` are no reason to fail the test.
     pub fn allow(&self, text: &str) {
         self.allowed.lock().expect("no panic").push(text.to_owned());
@@ -167,6 +197,11 @@ impl Nginx {
             field.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))
         };
         complete.lines().map(|line| line.split('\t').filter_map(field).collect()).collect()
+    }
+
+    /// The number of requests up to now whose clients left before they were answered.
+    pub fn aborted(&self) -> usize {
+        self.access_log().iter().filter(|line| line["status"] == "499").count()
     }
 
     fn logs(&self) -> String {

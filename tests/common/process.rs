@@ -33,6 +33,12 @@ pub fn runs(id: Id) -> bool {
         .is_ok_and(|stat| !matches!(after_name(&stat).next(), Some("Z" | "X")))
 }
 
+/// Waits until none of these runs.
+#[track_caller]
+pub fn wait_for_end(ids: &[Id]) {
+    super::wait_until("the end of processes", || !ids.iter().any(|&id| runs(id)));
+}
+
 /// The processes whose working directory is `directory`: a server that was started there and all
 /// its descendants, whoever their parent is by now.
 pub fn living_in(directory: &Path) -> Vec<Id> {

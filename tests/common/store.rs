@@ -142,6 +142,21 @@ impl Store {
         Self::start_with_requests(move |request| answer_each(request, &script))
     }
 
+    /// Starts a store whose script comes behind a gate, which is closed.
+    pub fn behind_gate(
+        script: impl Fn(&Exchange) -> Then + Send + Sync + 'static,
+    ) -> (Arc<Gate>, Self) {
+        let gate = Gate::closed();
+        let store = Self::start({
+            let gate = Arc::clone(&gate);
+            move |exchange| {
+                gate.wait();
+                script(exchange)
+            }
+        });
+        (gate, store)
+    }
+
     /// Starts a store that hands every request to `script`.
     pub fn start_with_requests(script: impl Fn(&Request) -> Then + Send + Sync + 'static) -> Self {
         let port = Port::reserve();
