@@ -107,7 +107,7 @@ impl Bucket {
     }
 
     /// What `limit` says to a request at `now`.
-    #[inline]
+    #[inline(always)]
     pub fn offer(self, limit: &Limit, now: u64) -> Offer {
         let idle = self.idle(now);
         let excess = u64::from(self.level).saturating_sub(limit.rate.leaks(idle)) as u32;

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher13;
 pub type Secret = [u64; 4];
 
 /// The hash of a key.
-#[inline]
+#[inline(always)]
 pub fn hash(key: &[u8], secret: &Secret) -> u64 {
     let [a, b, c, d] = *secret;
     match words_of(key) {
@@ -26,7 +26,7 @@ pub fn hash(key: &[u8], secret: &Secret) -> u64 {
 
 /// A short key's first and last bytes, which overlap if it is shorter than both. With its length they tell all
 /// of it. `None`: it is long.
-#[inline]
+#[inline(always)]
 fn words_of(key: &[u8]) -> Option<(u64, u64)> {
     if let (Some(first), Some(last), 8..=16) = (key.first_chunk(), key.last_chunk(), key.len()) {
         return Some((u64::from_le_bytes(*first), u64::from_le_bytes(*last)));

@@ -77,6 +77,12 @@ impl LocationConf {
         }
     }
 
+    /// Whether every answer tells what its limits allow.
+    #[inline]
+    pub fn tells_all(&self) -> bool {
+        self.headers == headers::DRAFT
+    }
+
     /// The level at which a refusal is logged.
     pub fn refusal_log_level(&self) -> u32 {
         self.log_level as u32

@@ -16,6 +16,7 @@ use crate::core::bucket::{Limit, Offer};
 use crate::core::rate::REQUEST;
 use crate::core::verdict::{decisive, Status, Vote};
 use crate::core::NoMemory;
+use crate::nginx::conf::ComplexValue;
 use crate::nginx::log::Shown;
 use crate::nginx::preaccess::{preaccess_handler, Passage};
 use crate::nginx::request::Request;
@@ -32,12 +33,18 @@ const FEW: usize = 4;
 
 preaccess_handler!(ngx_http_smart_limit_handler, handle);
 
-/// A limit that has been asked.
-pub struct Asked {
-    pub zone: Zone,
+/// What a limit is asked.
+struct Question {
     limiter: &'static Limiter<'static>,
     key: &'static [u8],
     tag: Tag,
+    limit: Limit,
+}
+
+/// A limit that has answered.
+pub struct Answered {
+    pub zone: Zone,
+    question: Question,
     pub vote: Vote,
 }
 
@@ -53,7 +60,7 @@ fn handle(r: Request) -> Passage {
     decide(r, conf, notes, limits).unwrap_or(Passage::Status(500))
 }
 
-#[inline]
+#[inline(always)]
 fn decide(
     r: Request,
     conf: &LocationConf,
@@ -68,20 +75,19 @@ fn decide(
     let [limit] = limits else {
         return decide_by_all(r, conf, notes, limits, turn);
     };
-    let Some(mut asked) = ask(r, conf, limit)? else {
+    let Some(question) = ask(r, limit)? else {
         return Ok(Passage::Declined);
     };
-    asked.charge(turn);
-    match asked.vote.offer {
+    let (offer, _) = question.charge(turn);
+    if let (Offer::Passes { delay: 0, excess, .. }, false) = (offer, conf.tells_all()) {
         // The way of most requests.
-        Offer::Passes { delay: 0, excess, .. } if conf.headers != headers::DRAFT => {
-            asked.limiter.count(Counter::Passed, turn);
-            notes.decide(r, Status::Passed, asked.zone, excess);
-            Ok(Passage::Declined)
-        }
-        Offer::Passes { .. } => conclude(r, conf, notes, &[asked], None, turn),
-        Offer::Refused { .. } => conclude(r, conf, notes, &[asked], Some(0), turn),
+        question.limiter.count(Counter::Passed, turn);
+        notes.decide(r, Status::Passed, limit.zone, excess);
+        return Ok(Passage::Declined);
     }
+    let refused = matches!(offer, Offer::Refused { .. }).then_some(0);
+    let answered = Answered::new(limit, question, offer, conf);
+    conclude(r, conf, notes, &[answered], refused, turn)
 }
 
 /// Decides where there are several limits.
@@ -93,19 +99,28 @@ fn decide_by_all(
     limits: &[LimitConf],
     turn: Turn,
 ) -> Result<Passage, NoMemory> {
-    let mut asked = SmallVec::<[Asked; FEW]>::new();
+    let mut answers = SmallVec::<[Answered; FEW]>::new();
     for limit in limits {
-        if let Some(one) = ask(r, conf, limit)? {
-            asked.try_reserve(1).map_err(|_| NoMemory)?;
-            asked.push(one);
+        if let Some(question) = ask(r, limit)? {
+            answers.try_reserve(1).map_err(|_| NoMemory)?;
+            let offer = question.read(turn);
+            answers.push(Answered::new(limit, question, offer, conf));
         }
     }
-    let refused = charge_all(&mut asked, turn, conf.dry_run == 1)?;
-    conclude(r, conf, notes, &asked, refused, turn)
+    let refused = charge_all(&mut answers, turn, conf.dry_run == 1)?;
+    conclude(r, conf, notes, &answers, refused, turn)
 }
 
+#[inline(always)]
 fn is_bypassed(r: Request, conf: &LocationConf) -> Result<bool, NoMemory> {
-    for value in conf.bypass.iter().flatten() {
+    match &conf.bypass {
+        None => Ok(false),
+        Some(values) => is_any_set(r, values),
+    }
+}
+
+fn is_any_set(r: Request, values: &[ComplexValue]) -> Result<bool, NoMemory> {
+    for value in values {
         let value = r.evaluate(*value).ok_or(NoMemory)?;
         if !value.is_empty() && value != b"0" {
             return Ok(true);
@@ -115,8 +130,8 @@ fn is_bypassed(r: Request, conf: &LocationConf) -> Result<bool, NoMemory> {
 }
 
 /// What a limit is to be asked about a request. `None`: it has no key here.
-#[inline]
-fn ask(r: Request, conf: &LocationConf, limit: &LimitConf) -> Result<Option<Asked>, NoMemory> {
+#[inline(always)]
+fn ask(r: Request, limit: &LimitConf) -> Result<Option<Question>, NoMemory> {
     let (Some(limiter), Some(settings)) = (limit.zone.get(), limit.zone.settings()) else {
         return Ok(None);
     };
@@ -128,13 +143,8 @@ fn ask(r: Request, conf: &LocationConf, limit: &LimitConf) -> Result<Option<Aske
         log_long_key(r, &settings.text, key);
         return Ok(None);
     }
-    let rate = settings.rate.of(r)?;
-    let vote = Vote {
-        limit: Limit { rate, burst: limit.burst, delay: limit.delay },
-        offer: Offer::Refused { excess: 0, wait: 0 },
-        is_dry: limit.is_dry || conf.dry_run == 1,
-    };
-    Ok(Some(Asked { zone: limit.zone, limiter, key, tag: limiter.tag(key), vote }))
+    let limit = Limit { rate: settings.rate.of(r)?, burst: limit.burst, delay: limit.delay };
+    Ok(Some(Question { limiter, key, tag: limiter.tag(key), limit }))
 }
 
 #[cold]
@@ -146,19 +156,24 @@ fn log_long_key(r: Request, text: &ngx_str_t, key: &[u8]) {
     );
 }
 
-impl Asked {
-    /// Takes the limit's vote, and charges its key if it lets the request pass.
-    #[inline]
-    fn charge(&mut self, turn: Turn) -> Option<Charge<'static>> {
-        let (offer, charge) = self.limiter.charge(self.tag, &self.vote.limit, turn);
-        self.vote.offer = offer;
-        charge
+impl Question {
+    /// Takes the limit's answer, and charges its key if it lets the request pass.
+    #[inline(always)]
+    fn charge(&self, turn: Turn) -> (Offer, Option<Charge<'static>>) {
+        self.limiter.charge(self.tag, &self.limit, turn)
     }
 
-    /// Takes the limit's vote alone.
-    fn read(&mut self, turn: Turn) {
-        let bucket = self.limiter.bucket(self.tag);
-        self.vote.offer = bucket.offer(&self.vote.limit, turn.now);
+    /// Takes the limit's answer alone.
+    fn read(&self, turn: Turn) -> Offer {
+        self.limiter.bucket(self.tag).offer(&self.limit, turn.now)
+    }
+}
+
+impl Answered {
+    fn new(conf: &LimitConf, question: Question, offer: Offer, location: &LocationConf) -> Self {
+        let is_dry = conf.is_dry || location.dry_run == 1;
+        let vote = Vote { limit: question.limit, offer, is_dry };
+        Self { zone: conf.zone, question, vote }
     }
 
     fn refuses(&self) -> bool {
@@ -169,23 +184,24 @@ impl Asked {
 /// Charges all limits, or none. Returns the place of the one that refuses. One that runs dry, where not all
 /// do, refuses nobody.
 fn charge_all(
-    asked: &mut [Asked],
+    answers: &mut [Answered],
     turn: Turn,
     all_are_dry: bool,
 ) -> Result<Option<usize>, NoMemory> {
-    asked.iter_mut().for_each(|one| one.read(turn));
-    let ends = |one: &Asked| one.refuses() && (all_are_dry || !one.vote.is_dry);
-    if let Some(refused) = asked.iter().position(ends) {
+    let ends = |one: &Answered| one.refuses() && (all_are_dry || !one.vote.is_dry);
+    if let Some(refused) = answers.iter().position(ends) {
         return Ok(Some(refused));
     }
     let mut charges = SmallVec::<[(&'static Limiter<'static>, Charge<'static>); FEW]>::new();
-    charges.try_reserve(asked.len()).map_err(|_| NoMemory)?;
-    for (place, one) in asked.iter_mut().enumerate() {
+    charges.try_reserve(answers.len()).map_err(|_| NoMemory)?;
+    for (place, one) in answers.iter_mut().enumerate() {
         if one.refuses() {
             continue;
         }
-        match one.charge(turn) {
-            Some(charge) => charges.push((one.limiter, charge)),
+        let (offer, charge) = one.question.charge(turn);
+        one.vote.offer = offer;
+        match charge {
+            Some(charge) => charges.push((one.question.limiter, charge)),
             None if ends(one) => {
                 charges.into_iter().for_each(|(limiter, charge)| limiter.restore(charge));
                 return Ok(Some(place));
@@ -202,17 +218,17 @@ fn conclude(
     r: Request,
     conf: &LocationConf,
     notes: &Notes,
-    asked: &[Asked],
+    answers: &[Answered],
     refused: Option<usize>,
     turn: Turn,
 ) -> Result<Passage, NoMemory> {
-    let Some(place) = refused.or_else(|| decisive(asked.iter().map(|one| one.vote))) else {
+    let Some(place) = refused.or_else(|| decisive(answers.iter().map(|one| one.vote))) else {
         return Ok(Passage::Declined);
     };
-    let decisive = &asked[place];
+    let decisive = &answers[place];
     let status = decisive.vote.status();
     notes.decide(r, status, decisive.zone, decisive.vote.excess());
-    for (other, one) in asked.iter().enumerate() {
+    for (other, one) in answers.iter().enumerate() {
         // Who was asked before somebody refused was not charged, and has nothing to count.
         if refused.is_none() || other == place {
             count(one, turn);
@@ -221,12 +237,13 @@ fn conclude(
             report(r, conf, one);
         }
     }
-    if conf.headers == headers::DRAFT {
-        add_draft(r, asked, refused.is_none())?;
+    if conf.tells_all() {
+        add_draft(r, answers, refused.is_none())?;
     }
     match status {
         Status::Rejected | Status::RejectedDryRun => {
-            let seconds = asked.iter().map(|one| one.vote.retry_after()).max().unwrap_or_default();
+            let seconds =
+                answers.iter().map(|one| one.vote.retry_after()).max().unwrap_or_default();
             notes.retry_after(r, seconds);
             if status == Status::RejectedDryRun {
                 return Ok(Passage::Declined);
@@ -242,7 +259,7 @@ fn conclude(
 }
 
 #[inline]
-fn count(one: &Asked, turn: Turn) {
+fn count(one: &Answered, turn: Turn) {
     let counter = match one.vote.status() {
         Status::Passed | Status::Bypassed => Counter::Passed,
         Status::Delayed => Counter::Delayed,
@@ -250,12 +267,12 @@ fn count(one: &Asked, turn: Turn) {
         Status::DelayedDryRun => Counter::DelayedDryRun,
         Status::RejectedDryRun => Counter::RejectedDryRun,
     };
-    one.limiter.count(counter, turn);
+    one.question.limiter.count(counter, turn);
 }
 
 /// Logs that a limit has refused or held back a request, or would have, and remembers the key.
 #[inline]
-fn report(r: Request, conf: &LocationConf, one: &Asked) {
+fn report(r: Request, conf: &LocationConf, one: &Answered) {
     let excess = one.vote.excess();
     let (whole, part) = (excess / REQUEST, excess % REQUEST);
     let dry_run = if one.vote.is_dry { ", dry run" } else { "" };
@@ -275,5 +292,5 @@ fn report(r: Request, conf: &LocationConf, one: &Asked) {
             ),
         ),
     }
-    one.limiter.count_heavy(one.tag, one.key);
+    one.question.limiter.count_heavy(one.question.tag, one.question.key);
 }

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use super::handler::Asked;
+use super::handler::Answered;
 use crate::core::verdict::Quota;
 use crate::core::NoMemory;
 use crate::nginx::request::Request;
@@ -18,14 +18,14 @@ pub fn add_retry_after(r: Request, seconds: u64) -> Result<(), NoMemory> {
 }
 
 /// Says what each limit allows, and what is left of it.
-pub fn add_draft(r: Request, asked: &[Asked], is_charged: bool) -> Result<(), NoMemory> {
+pub fn add_draft(r: Request, answers: &[Answered], is_charged: bool) -> Result<(), NoMemory> {
     let list = |item: fn(&mut &mut [u8], Quota) -> io::Result<()>| {
-        let length = |asked: &Asked| ITEM + 2 * asked.zone.name().len;
-        r.print(asked.iter().map(length).sum(), |text| {
-            for (place, asked) in asked.iter().enumerate() {
+        let length = |one: &Answered| ITEM + 2 * one.zone.name().len;
+        r.print(answers.iter().map(length).sum(), |text| {
+            for (place, one) in answers.iter().enumerate() {
                 text.write_all(if place == 0 { b"" } else { b", " })?;
-                write_name(text, asked.zone.name().as_bytes())?;
-                item(text, asked.vote.quota(is_charged))?;
+                write_name(text, one.zone.name().as_bytes())?;
+                item(text, one.vote.quota(is_charged))?;
             }
             Ok(())
         })

@@ -42,7 +42,7 @@ impl Notes {
     }
 
     /// Notes the verdict of the limit that has decided, and what its bucket held.
-    #[inline]
+    #[inline(always)]
     pub fn decide(&self, r: Request, status: Status, zone: Zone, excess: u32) {
         self.status.set(r, status.name().as_bytes());
         self.zone.set(r, zone.name().as_bytes());

@@ -56,7 +56,7 @@ impl RateOf {
     }
 
     /// The rate of a request.
-    #[inline]
+    #[inline(always)]
     pub fn of(&self, r: Request) -> Result<Rate, NoMemory> {
         match self {
             Self::All(rate) => Ok(*rate),
@@ -84,7 +84,7 @@ fn read(r: Request, text: &ngx_str_t, value: &[u8], default: &(Rate, ngx_str_t))
 
 impl Settings {
     /// The key of a request; empty if it has none.
-    #[inline]
+    #[inline(always)]
     pub fn key_of(&self, r: Request) -> Result<&'static [u8], NoMemory> {
         let key = r.evaluate(self.key).ok_or(NoMemory)?;
         match self.ipv6_prefix.and_then(|prefix| address::network(key, prefix)) {

@@ -108,7 +108,7 @@ impl<'a> Limiter<'a> {
     }
 
     /// A key's hash.
-    #[inline]
+    #[inline(always)]
     pub fn tag(&self, key: &[u8]) -> Tag {
         // A tag of zero would be that of a free slot.
         Tag(hash(key, &self.secret).max(1))
@@ -121,7 +121,7 @@ impl<'a> Limiter<'a> {
     }
 
     /// Lets `limit` decide about a request, and charges the key if it passes.
-    #[inline]
+    #[inline(always)]
     pub fn charge(&self, tag: Tag, limit: &Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
         self.table.charge(tag.0, limit, turn, &self.counters)
     }

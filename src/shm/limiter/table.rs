@@ -82,7 +82,7 @@ impl<'a> Table<'a> {
     }
 
     /// Lets `limit` decide about a request of a key, and charges the key if it passes.
-    #[inline]
+    #[inline(always)]
     pub fn charge(
         &self,
         tag: u64,
@@ -200,7 +200,7 @@ impl<'a> Table<'a> {
     }
 
     /// The settled slot of a key, and its state.
-    #[inline]
+    #[inline(always)]
     fn settled(&self, tag: u64) -> Option<(&'a Pair, u64)> {
         for choice in 0..CHOICES as u32 {
             for slot in self.set(tag, choice) {
@@ -336,7 +336,7 @@ fn is_settled(state: u64) -> bool {
 }
 
 /// Decides about a request of the key in `slot`, and charges it if it passes. `None`: the slot has changed.
-#[inline]
+#[inline(always)]
 fn decide<'a>(
     slot: &'a Pair,
     tag: u64,
