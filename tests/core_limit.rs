@@ -160,13 +160,13 @@ fn ask_limiters(limiters: &[(Limiter, Limit)], keys: &[u8], turn: Turn) -> Answe
 
 /// A limit at random, of a rate that is exact in thousandths of a request per second.
 fn limit(numbers: &mut Numbers) -> (Limit, Settings) {
-    let (text, rate) = match numbers.below(3) {
+    let (text, rate) = match numbers.below(4) {
         0 => {
             let third = 1 + numbers.below(40);
             (format!("{}r/m", third * 3), third * 50)
         }
         other => {
-            let requests = 1 + numbers.below([20, 10_000][other as usize - 1]);
+            let requests = 1 + numbers.below([20, 10_000, 2_000_000][other as usize - 1]);
             (format!("{requests}r/s"), requests * 1000)
         }
     };
@@ -260,7 +260,9 @@ fn a_table_answers_as_limit_req() {
         let limiters: Vec<_> = zones
             .iter()
             .zip(&limits)
-            .map(|(words, (limit, _))| (Limiter::create(words, (3, seed)).expect("room"), *limit))
+            .map(|(words, (limit, _))| {
+                (Limiter::create(words, [3, 4, 5, seed]).expect("room"), *limit)
+            })
             .collect();
         for _ in 0..1_000 {
             let now = arrivals.next(numbers);
@@ -287,9 +289,9 @@ fn memory() -> Vec<Word> {
 /// a worker does it; then it must be as good as new.
 fn idle(rate: &str, burst: u32, start: u64, days: u64) {
     let words = memory();
-    let limiter = Limiter::create(&words, (3, 4)).expect("room");
-    let rate = Rate::parse(rate.as_bytes()).expect("a rate");
-    let limit = Limit { rate, burst: burst * REQUEST, delay: u32::MAX };
+    let limiter = Limiter::create(&words, [3, 4, 5, 6]).expect("room");
+    let leak = Rate::parse(rate.as_bytes()).expect("a rate");
+    let limit = Limit { rate: leak, burst: burst * REQUEST, delay: u32::MAX };
     let passed = |now| {
         let turn = Turn { now, worker: 0 };
         let pass = |_: &usize| limiter.charge(limiter.tag(b"key"), &limit, turn).1.is_some();
@@ -300,7 +302,7 @@ fn idle(rate: &str, burst: u32, start: u64, days: u64) {
     assert_eq!(passed(start), 0, "{rate} from {start}");
     for day in 1..=days {
         // So small a zone is swept at once.
-        limiter.sweep(Some(rate), start + day * DAY);
+        limiter.sweep(Some(leak), start + day * DAY);
     }
     assert_eq!(passed(start + days * DAY), full, "{rate} from {start}, {days} days later");
 }
