@@ -102,7 +102,8 @@ fn good_rates_are_taken() {
         "10r/5s",
         "10r/2m",
         "3r/12h",
-        "1r/7d",
+        "1r/49d",
+        "4294967295r/s",
         "10",
         "$arg_r",
         "$arg_r:1r/s",
@@ -147,6 +148,8 @@ fn wrong_rates_are_refused() {
         "18446744073709551615r/s",
         "9223372036854775808",
         "1r/1000000d",
+        "4294967296r/s",
+        "1r/50d",
     ] {
         let directive = format!("smart_limit_zone $arg_k zone=z:1m \"rate={rate}\";");
         refused(Http, &directive, &format!("invalid rate \"rate={rate}\""));

@@ -188,6 +188,8 @@ fn hostile() -> Vec<String> {
         "1r/",
         "99999999999999999999r/s",
         "18446744073709551615r/s",
+        "4294967296r/s",
+        "1r/50d",
         "1r/99999999999999d",
         "%31r/s",
         "$http_x_rate",
@@ -243,7 +245,7 @@ fn without_a_default_a_bad_value_is_one_request_a_second() {
 fn extreme_values_are_rates_too() {
     let (clock, nginx) = from_header(":1r/s");
     // As fast as can be written: whoever asks at once is within it after a millisecond.
-    for (number, rate) in ["1000000r/s", "4294967295r/s", "1000000000000r/s"].iter().enumerate() {
+    for (number, rate) in ["1000000r/s", "4294967295r/s", "40000000000r/10s"].iter().enumerate() {
         let key = format!("fast{number}");
         assert_eq!(ask(&nginx, &key, rate), "200 PASSED", "{rate}");
         clock.advance(Duration::from_millis(1));
