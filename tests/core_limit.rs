@@ -60,9 +60,9 @@ impl Model {
             elapsed if elapsed < -60_000 => 1,
             elapsed => elapsed.max(0),
         };
-        let excess = node.excess - self.settings.rate * elapsed / 1000 + 1000;
+        let leaks = self.settings.rate.saturating_mul(elapsed) / 1000;
         let last = if elapsed > 0 { now } else { node.last };
-        Node { excess: excess.max(0), last }
+        Node { excess: (node.excess - leaks + 1000).max(0), last }
     }
 
     /// For how long a request is held back that makes such an excess.
