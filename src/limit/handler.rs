@@ -78,15 +78,27 @@ fn decide(
     let Some(question) = ask(r, limit)? else {
         return Ok(Passage::Declined);
     };
-    let (offer, _) = question.charge(turn);
-    if let (Offer::Passes { delay: 0, excess, .. }, false) = (offer, conf.tells_all()) {
-        // The way of most requests.
-        question.limiter.count(Counter::Passed, turn);
-        notes.decide(r, Status::Passed, limit.zone, excess);
-        return Ok(Passage::Declined);
+    if !conf.tells_all() {
+        if let Some(excess) = question.limiter.pass(question.tag, question.limit, turn.now) {
+            question.limiter.count(Counter::Passed, turn);
+            notes.decide(r, Status::Passed, limit.zone, excess);
+            return Ok(Passage::Declined);
+        }
     }
-    let refused = matches!(offer, Offer::Refused { .. }).then_some(0);
-    let answered = Answered::new(limit, question, offer, conf);
+    decide_by_one(r, conf, notes, Answered::new(limit, question, conf), turn)
+}
+
+/// Decides where there is one limit, and more to do than to let the request pass.
+#[inline(never)]
+fn decide_by_one(
+    r: Request,
+    conf: &LocationConf,
+    notes: &Notes,
+    mut answered: Answered,
+    turn: Turn,
+) -> Result<Passage, NoMemory> {
+    answered.charge(turn);
+    let refused = answered.refuses().then_some(0);
     conclude(r, conf, notes, &[answered], refused, turn)
 }
 
@@ -103,8 +115,9 @@ fn decide_by_all(
     for limit in limits {
         if let Some(question) = ask(r, limit)? {
             answers.try_reserve(1).map_err(|_| NoMemory)?;
-            let offer = question.read(turn);
-            answers.push(Answered::new(limit, question, offer, conf));
+            let mut answered = Answered::new(limit, question, conf);
+            answered.read(turn);
+            answers.push(answered);
         }
     }
     let refused = charge_all(&mut answers, turn, conf.dry_run == 1)?;
@@ -156,24 +169,26 @@ fn log_long_key(r: Request, text: &ngx_str_t, key: &[u8]) {
     );
 }
 
-impl Question {
+impl Answered {
+    /// A limit that has not answered yet.
+    fn new(conf: &LimitConf, question: Question, location: &LocationConf) -> Self {
+        let is_dry = conf.is_dry || location.dry_run == 1;
+        let offer = Offer::Refused { excess: 0, wait: 0 };
+        Self { zone: conf.zone, vote: Vote { limit: question.limit, offer, is_dry }, question }
+    }
+
     /// Takes the limit's answer, and charges its key if it lets the request pass.
-    #[inline(always)]
-    fn charge(&self, turn: Turn) -> (Offer, Option<Charge<'static>>) {
-        self.limiter.charge(self.tag, &self.limit, turn)
+    fn charge(&mut self, turn: Turn) -> Option<Charge<'static>> {
+        let Question { limiter, tag, limit, .. } = self.question;
+        let (offer, charge) = limiter.charge(tag, limit, turn);
+        self.vote.offer = offer;
+        charge
     }
 
     /// Takes the limit's answer alone.
-    fn read(&self, turn: Turn) -> Offer {
-        self.limiter.bucket(self.tag).offer(&self.limit, turn.now)
-    }
-}
-
-impl Answered {
-    fn new(conf: &LimitConf, question: Question, offer: Offer, location: &LocationConf) -> Self {
-        let is_dry = conf.is_dry || location.dry_run == 1;
-        let vote = Vote { limit: question.limit, offer, is_dry };
-        Self { zone: conf.zone, question, vote }
+    fn read(&mut self, turn: Turn) {
+        let Question { limiter, tag, ref limit, .. } = self.question;
+        self.vote.offer = limiter.bucket(tag).offer(limit, turn.now);
     }
 
     fn refuses(&self) -> bool {
@@ -198,9 +213,7 @@ fn charge_all(
         if one.refuses() {
             continue;
         }
-        let (offer, charge) = one.question.charge(turn);
-        one.vote.offer = offer;
-        match charge {
+        match one.charge(turn) {
             Some(charge) => charges.push((one.question.limiter, charge)),
             None if ends(one) => {
                 charges.into_iter().for_each(|(limiter, charge)| limiter.restore(charge));

@@ -120,9 +120,16 @@ impl<'a> Limiter<'a> {
         self.table.bucket(tag.0)
     }
 
-    /// Lets `limit` decide about a request, and charges the key if it passes.
+    /// Charges a key if `limit` lets its request pass at once, and returns the excess. `None`: it may
+    /// pass nevertheless; nothing has changed, and [`Self::charge`] tells.
     #[inline(always)]
-    pub fn charge(&self, tag: Tag, limit: &Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
+    pub fn pass(&self, tag: Tag, limit: Limit, now: u64) -> Option<u32> {
+        self.table.pass(tag.0, limit, now)
+    }
+
+    /// Lets `limit` decide about a request, and charges the key if it passes.
+    #[inline]
+    pub fn charge(&self, tag: Tag, limit: Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
         self.table.charge(tag.0, limit, turn, &self.counters)
     }
 

@@ -81,12 +81,26 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Lets `limit` decide about a request of a key, and charges the key if it passes.
+    /// Charges a key if `limit` lets its request pass at once, and returns the excess. `None`: it may
+    /// pass nevertheless; nothing has changed, and [`Self::charge`] tells. This is the way of most requests,
+    /// and does nothing that only others need.
     #[inline(always)]
+    pub fn pass(&self, tag: u64, limit: Limit, now: u64) -> Option<u32> {
+        let (slot, state) = self.settled(tag)?;
+        match Bucket::from_word(state).offer(&limit, now) {
+            Offer::Passes { excess, delay: 0, charged } => {
+                slot.exchange([tag, state], [tag, charged.to_word()]).then_some(excess)
+            }
+            _ => None,
+        }
+    }
+
+    /// Lets `limit` decide about a request of a key, and charges the key if it passes.
+    #[inline(never)]
     pub fn charge(
         &self,
         tag: u64,
-        limit: &Limit,
+        limit: Limit,
         turn: Turn,
         counters: &Counters<'_>,
     ) -> (Offer, Option<Charge<'a>>) {
@@ -100,11 +114,11 @@ impl<'a> Table<'a> {
     }
 
     /// The same for a key that has no settled slot.
-    #[inline(never)]
+    #[inline]
     fn charge_new(
         &self,
         tag: u64,
-        limit: &Limit,
+        limit: Limit,
         turn: Turn,
         counters: &Counters<'_>,
     ) -> (Offer, Option<Charge<'a>>) {
@@ -124,7 +138,7 @@ impl<'a> Table<'a> {
     fn charge_contended(
         &self,
         tag: u64,
-        limit: &Limit,
+        limit: Limit,
         turn: Turn,
         counters: &Counters<'_>,
     ) -> (Offer, Option<Charge<'a>>) {
@@ -336,16 +350,16 @@ fn is_settled(state: u64) -> bool {
 }
 
 /// Decides about a request of the key in `slot`, and charges it if it passes. `None`: the slot has changed.
-#[inline(always)]
+#[inline]
 fn decide<'a>(
     slot: &'a Pair,
     tag: u64,
     before: u64,
     bucket: Bucket,
-    limit: &Limit,
+    limit: Limit,
     turn: Turn,
 ) -> Option<(Offer, Option<Charge<'a>>)> {
-    let offer = bucket.offer(limit, turn.now);
+    let offer = bucket.offer(&limit, turn.now);
     let Offer::Passes { charged, .. } = offer else {
         // The two words were read one after the other: they are of one key if it is still there.
         return (slot.first() == tag).then_some((offer, None));

@@ -21,7 +21,7 @@ fn at(now: u64) -> Turn {
 }
 
 fn passes(limiter: &Limiter<'_>, key: &[u8], limit: &Limit, now: u64) -> bool {
-    matches!(limiter.charge(limiter.tag(key), limit, at(now)).0, Offer::Passes { .. })
+    matches!(limiter.charge(limiter.tag(key), *limit, at(now)).0, Offer::Passes { .. })
 }
 
 #[test]
@@ -65,14 +65,14 @@ fn what_is_taken_back_was_never_charged() {
     let limiter = Limiter::create(&words, SECRET).unwrap();
     let limit = limit("1r/s", 1);
     let tag = limiter.tag(b"a");
-    let charge = || limiter.charge(tag, &limit, at(7)).1.unwrap();
+    let charge = || limiter.charge(tag, limit, at(7)).1.unwrap();
     limiter.restore(charge());
     assert_eq!(limiter.bucket(tag), Bucket::EMPTY);
     let (first, _second) = (charge(), charge());
     limiter.restore(first);
     assert_eq!(limiter.bucket(tag), Bucket { level: 1000, last: 7 }, "another has charged since");
     let old = limiter.bucket(tag);
-    limiter.restore(limiter.charge(tag, &limit, at(500)).1.unwrap());
+    limiter.restore(limiter.charge(tag, limit, at(500)).1.unwrap());
     assert_eq!(limiter.bucket(tag), old, "the time before it too is as it was");
 }
 
