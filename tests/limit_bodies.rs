@@ -4,7 +4,7 @@
 mod common;
 
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::application::{application, pass};
 use common::client::request;
@@ -12,15 +12,20 @@ use common::limited::{each_limiter, renamed_for, wait_for_delays};
 use common::nginx::Nginx;
 use common::port::Port;
 use common::setup::Setup;
+use common::wait_until;
 
 /// A limited location before an application, where the next request has to wait for half a second;
 /// and one whose requests become such
 /// after their bodies were given up, because there is no memcached.
 fn start(limiter: &str) -> Nginx {
+    start_with_rate(limiter, "2r/s")
+}
+
+fn start_with_rate(limiter: &str, rate: &str) -> Nginx {
     let setup = application(Setup::new());
     let limit = format!("limit_req zone=one burst=2; {}", pass(&setup));
     let nginx = setup
-        .http(&renamed_for(limiter, "limit_req_zone $host zone=one:1m rate=2r/s;\n"))
+        .http(&renamed_for(limiter, &format!("limit_req_zone $host zone=one:1m rate={rate};\n")))
         .location("/application/", &renamed_for(limiter, &limit))
         .location("= /instead", &renamed_for(limiter, "limit_req zone=one burst=2;"))
         .document("instead", b"instead")
@@ -82,6 +87,20 @@ fn a_body_that_nobody_wants_may_arrive_before_during_and_after_the_delay() {
         let [answer, next] = send_in_parts(&start(limiter), "/memcached/a", &body);
         assert_eq!(answer, "instead");
         assert_eq!(next, "/application/b [] \n");
+    });
+}
+
+#[test]
+fn a_client_that_leaves_with_half_a_body_is_noticed() {
+    each_limiter(|limiter| {
+        let nginx = start_with_rate(limiter, "3r/m");
+        let (began, mut client) = (Instant::now(), nginx.connect());
+        let request = request("POST", "/application/a", &[], &[b'x'; 50_000]);
+        client.send(&request[..request.len() / 2]);
+        wait_for_delays(&nginx, 1);
+        drop(client);
+        wait_until("the abort in the log", || nginx.aborted() == 1);
+        assert!(began.elapsed() < Duration::from_secs(18), "{:?}", began.elapsed());
     });
 }
 
