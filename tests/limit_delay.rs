@@ -161,7 +161,7 @@ fn a_stream_that_waits_holds_up_no_other() {
         };
         let mut limited = ["limited/one", "limited/two", "limited/three"].map(time);
         limited.sort();
-        assert!(time("free") < Duration::from_millis(900), "{seen}");
+        assert!(time("free") < limited[1], "{seen}");
         for (number, time) in (0..).zip(limited) {
             assert_due(time, Duration::from_secs(number));
         }
@@ -228,11 +228,13 @@ fn what_else_happens_on_the_connection_does_not_shorten_the_wait() {
         assert!(client.get("/large").body == large);
         let began = Instant::now();
         assert_eq!(client.get("/limited/one").status, 200);
-        client.ask("/limited/two");
+        client.ask("/limited/none");
         wait_for_delays(&nginx, 1);
         client.ask("/free");
-        assert_eq!(client.read("GET").text(), "limited/two");
+        // That nginx has looked for the file shows in its log sooner than in its answer.
+        nginx.wait_for_error("html/limited/none\" failed");
         assert_due(began.elapsed(), Duration::from_secs(1));
+        assert_eq!(client.read("GET").status, 404);
         assert_eq!(client.read("GET").text(), "free");
     });
 }
@@ -259,14 +261,10 @@ fn assert_answered_in_time(began: Instant, clients: &mut [Client]) {
 }
 
 #[test]
-fn smoke_a_reload_loses_no_request_that_waits_and_keeps_the_count() {
+fn smoke_a_reload_loses_no_request_that_waits() {
     each_limiter(|limiter| {
         let (nginx, began, mut clients) = waiting(limiter, Setup::new());
         let old = nginx.reload();
-        let response = nginx.get("/limited/one");
-        if began.elapsed() < Duration::from_millis(400) {
-            assert_eq!(response.status, 503, "{limiter}");
-        }
         assert_answered_in_time(began, &mut clients);
         process::wait_for_end(&old);
     });

@@ -96,6 +96,23 @@ fn a_rewritten_request_is_limited_where_it_arrives() {
     assert_eq!(pair.logged(), [REFUSED_BY_TWO]);
 }
 
+#[test]
+fn the_verdict_can_be_read_before_and_after_it_was_made() {
+    let pair = Pair::start(
+        TWO,
+        "location /limit_req/one {
+            set $limit_req_before '[$limit_req_status]';
+            limit_req zone=limit_req_one;
+            error_page 404 503 = /limit_req/tells;
+            root /nowhere;
+        }
+        location /limit_req/tells { return 200 '$limit_req_before [$limit_req_status]'; }",
+    );
+    let told = pair.ask_for_bodies(&["one?key=1", "one?key=1", "one", "tells"]);
+    let told: Vec<_> = told.iter().map(|(_, body)| body.as_str()).collect();
+    assert_eq!(told, ["[] [PASSED]", "[] [REJECTED]", "[] []", " []"]);
+}
+
 /// A page with three parts, in a location with these directives; the location of the parts has
 /// others.
 fn page(of_page: &str, of_parts: &str) -> Pair {

@@ -338,7 +338,7 @@ fn both_decide_the_same_on_the_same_requests_at_random() {
     let nginx = setup.start();
     let (mut numbers, mut client) = (Numbers::new(3), nginx.connect());
     let mut seen = BTreeMap::<String, usize>::new();
-    for _ in 0..dose(3000, 1_000_000) {
+    for _ in 0..dose(3_000, 200_000) {
         let location = numbers.below(LIMITS.len() as u64);
         let [a, b, c] = [5, 4, 3].map(|keys| numbers.below(keys));
         let response = client.get(&format!("/{location}?a={a}&b={b}&c={c}"));
