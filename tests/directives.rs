@@ -23,6 +23,20 @@ fn accepted(level: Level, directives: &str) {
     level::accepted(setup(), level, directives);
 }
 
+/// One of each that may stand at every level.
+const EACH: [&str; 10] = [
+    "http_sendfile on;",
+    "http_sendfile_pass 127.0.0.1:11211;",
+    "http_sendfile_key $sendfile_id;",
+    "http_sendfile_root /files/;",
+    "http_sendfile_value raw;",
+    "http_sendfile_fallback miss;",
+    "http_sendfile_timeout 1s;",
+    "http_sendfile_connect_timeout 1s;",
+    "http_sendfile_next_upstream error;",
+    "http_sendfile_cache known;",
+];
+
 #[test]
 fn good_arguments_are_taken_at_every_level() {
     for level in EVERYWHERE {
@@ -180,7 +194,7 @@ fn a_zone_has_one_use() {
 
 #[test]
 fn the_number_of_arguments_is_checked() {
-    for directive in [
+    let directives = [
         "http_sendfile;",
         "http_sendfile on off;",
         "http_sendfile_pass;",
@@ -198,60 +212,23 @@ fn the_number_of_arguments_is_checked() {
         "http_sendfile_connect_timeout 1s 2s;",
         "http_sendfile_next_upstream;",
         "http_sendfile_cache;",
-    ] {
-        let name = directive.split([' ', ';']).next().expect("a name");
-        refused(Server, directive, &format!("invalid number of arguments in \"{name}\" directive"));
-    }
-    for directive in ["http_sendfile_cache_zone;", "http_sendfile_cache_zone a:1m b:1m;"] {
-        let message = "invalid number of arguments in \"http_sendfile_cache_zone\" directive";
-        refused(Http, directive, message);
-    }
+    ];
+    level::refused_for_their_number(setup, Server, &directives);
+    let zones = ["http_sendfile_cache_zone;", "http_sendfile_cache_zone a:1m b:1m;"];
+    level::refused_for_their_number(setup, Http, &zones);
 }
 
 #[test]
 fn a_directive_stands_once_at_a_level() {
-    for directive in [
-        "http_sendfile on;",
-        "http_sendfile_pass 127.0.0.1:11211;",
-        "http_sendfile_key $sendfile_id;",
-        "http_sendfile_root /files/;",
-        "http_sendfile_value raw;",
-        "http_sendfile_fallback miss;",
-        "http_sendfile_timeout 1s;",
-        "http_sendfile_connect_timeout 1s;",
-        "http_sendfile_next_upstream error;",
-        "http_sendfile_cache known;",
-        "http_sendfile_cache off;",
-    ] {
-        let name = directive.split(' ').next().expect("a name");
-        // Indented, so that the line named in the message is surely the second one's.
-        let twice = format!("  {directive}\n{directive}");
-        for level in EVERYWHERE {
-            refused(level, &twice, &format!("\"{name}\" directive is duplicate"));
-        }
-    }
+    level::refused_twice(setup, &EACH);
+    level::refused_twice(setup, &["http_sendfile_cache off;"]);
 }
 
 #[test]
 fn a_directive_stands_where_it_belongs() {
-    for directive in [
-        "http_sendfile on;",
-        "http_sendfile_pass 127.0.0.1:11211;",
-        "http_sendfile_key $sendfile_id;",
-        "http_sendfile_root /files/;",
-        "http_sendfile_value raw;",
-        "http_sendfile_fallback miss;",
-        "http_sendfile_timeout 1s;",
-        "http_sendfile_connect_timeout 1s;",
-        "http_sendfile_next_upstream error;",
-        "http_sendfile_cache known;",
-    ] {
-        refused(Main, directive, "directive is not allowed here");
-        refused(Upstream, directive, "directive is not allowed here");
-    }
-    for level in [Main, Server, Location, Upstream] {
-        refused(level, "http_sendfile_cache_zone lookups:1m;", "directive is not allowed here");
-    }
+    level::refused_at(setup, &[Main, Upstream], &EACH);
+    let zone = ["http_sendfile_cache_zone lookups:1m;"];
+    level::refused_at(setup, &[Main, Server, Location, Upstream], &zone);
 }
 
 #[test]

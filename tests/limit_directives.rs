@@ -280,7 +280,7 @@ fn wrong_arguments_of_the_others_are_refused() {
 
 #[test]
 fn the_number_of_arguments_is_checked() {
-    for directive in [
+    let directives = [
         "smart_limit;",
         "smart_limit_status;",
         "smart_limit_status 429 503;",
@@ -291,40 +291,26 @@ fn the_number_of_arguments_is_checked() {
         "smart_limit_headers;",
         "smart_limit_headers off draft;",
         "smart_limit_bypass;",
-    ] {
-        let name = directive.split([' ', ';']).next().expect("a name");
-        refused(Server, directive, &format!("invalid number of arguments in \"{name}\" directive"));
-    }
-    for directive in ["smart_limit_zone;", "smart_limit_zone $arg_k;"] {
-        let message = "invalid number of arguments in \"smart_limit_zone\" directive";
-        refused(Http, directive, message);
-    }
+    ];
+    level::refused_for_their_number(setup, Server, &directives);
+    let zones = ["smart_limit_zone;", "smart_limit_zone $arg_k;"];
+    level::refused_for_their_number(setup, Http, &zones);
 }
 
 #[test]
 fn a_directive_stands_once_at_a_level() {
-    for directive in EACH {
-        let name = directive.split(' ').next().expect("a name");
-        // Indented, so that the line named in the message is surely the second one's.
-        let twice = format!("  {directive}\n{directive}");
-        for level in EVERYWHERE {
-            refused(level, &twice, &format!("\"{name}\" directive is duplicate"));
-        }
-    }
+    level::refused_twice(setup, &EACH);
 }
 
 #[test]
 fn a_directive_stands_where_it_belongs() {
+    level::refused_at(setup, &[Main, Upstream], &EACH);
+    let zone = ["smart_limit_zone $arg_k zone=z:1m;"];
+    level::refused_at(setup, &[Main, Server, Location, Upstream], &zone);
     for directive in EACH {
-        refused(Main, directive, "directive is not allowed here");
-        refused(Upstream, directive, "directive is not allowed here");
         let condition = format!("if ($arg_k) {{\n{directive}\n}}");
         let check = level::at(setup(), Location, &condition).check();
         assert!(check.message.contains("directive is not allowed here"), "{}", check.message);
-    }
-    for level in [Main, Server, Location, Upstream] {
-        let directive = "smart_limit_zone $arg_k zone=z:1m;";
-        refused(level, directive, "directive is not allowed here");
     }
 }
 

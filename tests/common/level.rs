@@ -64,3 +64,38 @@ pub fn accepted(setup: Setup, level: Level, directives: &str) {
     assert!(check.accepted, "{directives}\nrefused: {}", check.message);
     assert!(!check.message.contains("[warn]"), "{directives}\nwarned: {}", check.message);
 }
+
+/// Each of these, which has too few arguments or too many, must be refused for that.
+#[track_caller]
+pub fn refused_for_their_number(setup: fn() -> Setup, level: Level, directives: &[&str]) {
+    for directive in directives {
+        let name = name_of(directive);
+        let message = format!("invalid number of arguments in \"{name}\" directive");
+        refused(setup(), level, directive, &message);
+    }
+}
+
+/// Each of these must be refused where it stands twice, at every level.
+#[track_caller]
+pub fn refused_twice(setup: fn() -> Setup, directives: &[&str]) {
+    for directive in directives {
+        // Indented, so that the line named in the message is surely the second one's.
+        let twice = format!("  {directive}\n{directive}");
+        let message = format!("\"{}\" directive is duplicate", name_of(directive));
+        EVERYWHERE.into_iter().for_each(|level| refused(setup(), level, &twice, &message));
+    }
+}
+
+/// Each of these must be refused at these levels.
+#[track_caller]
+pub fn refused_at(setup: fn() -> Setup, levels: &[Level], directives: &[&str]) {
+    for directive in directives {
+        for level in levels {
+            refused(setup(), *level, directive, "directive is not allowed here");
+        }
+    }
+}
+
+fn name_of(directive: &str) -> &str {
+    directive.split([' ', ';']).next().expect("a name")
+}
