@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use common::client::Response;
 use common::clock::Clock;
+use common::level::{self, Level::Location};
 use common::limit::{limited, passed, verdicts, HEADERS};
 use common::nginx::Nginx;
 use common::setup::Setup;
+use common::wait_until;
 
 /// Zones of a request in three seconds and in a minute, with a clock that stands still.
 fn setup() -> (Clock, Setup) {
@@ -124,4 +126,58 @@ fn the_variables_may_be_asked_for_before_the_decision() {
     let response = nginx.get("/early?k=a");
     assert_eq!(response.header("X-Early"), Some("()"));
     assert_eq!(response.limit(), "PASSED", "what was seen before is not kept");
+}
+
+#[test]
+fn only_those_who_were_refused_may_be_logged() {
+    let (_clock, setup) = setup();
+    let log = setup.prefix().join("refused.log");
+    let nginx = setup
+        .http("map $smart_limit_status $is_refused { REJECTED 1; default 0; }\n")
+        .http("map $smart_limit_zone$smart_limit_retry_after $wait { ~seconds(\\d+) $1; }\n")
+        .server(&format!("access_log {} limits if=$is_refused;\n", log.display()))
+        .location(
+            "/mapped",
+            &format!("{HEADERS} add_header X-Wait $wait always; smart_limit zone=seconds; try_files /ok =404;"),
+        )
+        .start();
+    assert_eq!(verdicts(&nginx, "/seconds?k=a", 3), ["200 PASSED", "503 REJECTED", "503 REJECTED"]);
+    let mapped = nginx.get("/mapped?k=a");
+    assert_eq!((mapped.limit(), mapped.header("X-Wait")), ("REJECTED", Some("3")));
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default().lines().count();
+    wait_until("the lines of those refused", || lines() == 3);
+    assert_eq!(verdicts(&nginx, "/seconds?k=b", 1), ["200 PASSED"]);
+    nginx.wait_for_access("/seconds?k=b");
+    assert_eq!(lines(), 3);
+}
+
+#[test]
+fn subrequests_and_their_parent_are_one_request() {
+    let (_clock, setup) = setup();
+    let nginx = setup
+        .location(
+            "/page",
+            "smart_limit zone=seconds; auth_request /auth; mirror /mirror; try_files /ok =404;",
+        )
+        .location("/auth", "internal; smart_limit zone=minute; try_files /ok =404;")
+        .location("/mirror", "internal; smart_limit zone=two; try_files /ok =404;")
+        .limit("/minute", "smart_limit zone=minute;")
+        .limit("/two", "smart_limit zone=two;")
+        .start();
+    assert_eq!(variables(&nginx.get("/page?k=a")), ["PASSED", "seconds", "0.000", "-"]);
+    assert_eq!(variables(&nginx.get("/page?k=a")), ["REJECTED", "seconds", "1.000", "3"]);
+    // Neither of the others was charged.
+    assert_eq!(verdicts(&nginx, "/minute?k=a", 1), ["200 PASSED"]);
+    assert_eq!(verdicts(&nginx, "/two?k=a", 1), ["200 PASSED"]);
+}
+
+#[test]
+fn a_name_of_ours_is_nobody_else_s() {
+    for name in ["status", "zone", "excess", "retry_after"] {
+        for directive in ["set $NAME 1;", "auth_request_set $NAME 1;"] {
+            let directive = directive.replace("NAME", &format!("smart_limit_{name}"));
+            let message = format!("the duplicate \"smart_limit_{name}\" variable");
+            level::refused(Setup::new(), Location, &directive, &message);
+        }
+    }
 }
