@@ -78,6 +78,7 @@ mod real {
 }
 
 #[cfg(shuttle)]
+#[allow(missing_docs)]
 mod model {
     use shuttle::sync::Mutex;
 

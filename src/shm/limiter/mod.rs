@@ -1,32 +1,26 @@
 //! A limiter's zone: the buckets of its keys, its counters, and the names of the heaviest keys.
-//!
-//! In words: a header of 8 (magic and version, length, the place of the sweep, the secret of the
-//! hash in the last four), the counters, the heaviest keys, and the slots, of two words each, to the end.
 
 pub mod counters;
 pub mod heaviest;
+#[cfg(not(shuttle))]
+mod layout;
 pub mod table;
 
+#[cfg(all(test, shuttle))]
+mod model;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use self::counters::{Counter, Counters};
 use self::heaviest::{Heaviest, Heavy};
 use self::table::{Charge, Table};
-use super::pair::{Pair, SET};
+use super::pair::SET;
 use super::Word;
 use crate::core::bucket::{Bucket, Limit, Offer};
 use crate::core::hash::{hash, Secret};
 use crate::core::rate::Rate;
-
-/// "smartLM" and the version of the layout.
-const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x01");
-
-/// Words of the header, and the first of the secret in it.
-const HEADER: usize = 8;
-const SECRET: usize = 4;
 
 /// A sweep's slice is this part of all sets, so that a thousand slices visit every one …
 const SLICES: usize = 1024;
@@ -56,52 +50,7 @@ pub struct Limiter<'a> {
     table: Table<'a>,
 }
 
-#[cfg(not(shuttle))]
 impl<'a> Limiter<'a> {
-    /// Formats `words` as an empty limiter. The secret makes the places of keys unpredictable to
-    /// clients. `None`: there are too few words.
-    pub fn create(words: &'a [Word], secret: Secret) -> Option<Self> {
-        Self::over(words)?;
-        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[SECRET..HEADER].iter().zip(secret).for_each(|(word, part)| word.store(part, Relaxed));
-        words[0].store(MAGIC, Release);
-        Self::open(words)
-    }
-
-    /// The limiter that [`Self::create`] has made of `words`. `None`: these words are none of this
-    /// layout and size.
-    pub fn open(words: &'a [Word]) -> Option<Self> {
-        words.get(HEADER)?;
-        if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
-            return None;
-        }
-        Self::over(words)
-    }
-
-    fn over(words: &'a [Word]) -> Option<Self> {
-        let (header, rest) = words.split_at_checked(HEADER)?;
-        let (counters, rest) = rest.split_at_checked(counters::WORDS)?;
-        let (heaviest, slots) = rest.split_at_checked(heaviest::words_of(words.len()))?;
-        Some(Self {
-            secret: std::array::from_fn(|part| header[SECRET + part].load(Relaxed)),
-            cursor: &header[2],
-            counters: Counters::new(counters),
-            heaviest: Heaviest::new(heaviest),
-            table: Table::new(super::map::sets(slots))?,
-        })
-    }
-}
-
-impl<'a> Limiter<'a> {
-    /// Whether this processor can do what [`Pair`] needs.
-    pub fn is_supported() -> bool {
-        Pair::is_supported()
-    }
-
     /// The number of keys for which there is room.
     pub fn capacity(&self) -> usize {
         self.table.capacity()

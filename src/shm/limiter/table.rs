@@ -124,7 +124,7 @@ impl<'a> Table<'a> {
     ) -> (Offer, Option<Charge<'a>>) {
         let sets = self.sets(tag);
         if let Some((slot, state)) = put(&sets, tag, limit.rate, turn, counters) {
-            if is_only(&sets, tag) {
+            if is_only(&sets, tag) || settle(&sets, tag, slot, state) {
                 if let Some(decided) = decide(slot, tag, state, Bucket::EMPTY, limit, turn) {
                     return decided;
                 }
@@ -144,18 +144,21 @@ impl<'a> Table<'a> {
     ) -> (Offer, Option<Charge<'a>>) {
         let sets = self.sets(tag);
         loop {
-            let (slot, state, bucket) = match find(&sets, tag) {
-                Found::Settled(slot, state) => (slot, state, Bucket::from_word(state)),
-                Found::Unsettled(slot, state) if settle(&sets, tag, slot, state) => {
-                    (slot, state, Bucket::EMPTY)
-                }
-                Found::Unsettled(..) => continue,
-                Found::Nothing => {
-                    put(&sets, tag, limit.rate, turn, counters);
-                    continue;
+            let found = match find(&sets, tag) {
+                Found::Nothing => put(&sets, tag, limit.rate, turn, counters),
+                Found::Unsettled(slot, state) => Some((slot, state)),
+                Found::Settled(slot, state) => {
+                    let bucket = Bucket::from_word(state);
+                    if let Some(decided) = decide(slot, tag, state, bucket, limit, turn) {
+                        return decided;
+                    }
+                    None
                 }
             };
-            if let Some(decided) = decide(slot, tag, state, bucket, limit, turn) {
+            let settled = found.filter(|(slot, state)| settle(&sets, tag, slot, *state));
+            let decided = settled
+                .and_then(|(slot, state)| decide(slot, tag, state, Bucket::EMPTY, limit, turn));
+            if let Some(decided) = decided {
                 return decided;
             }
         }
@@ -289,7 +292,7 @@ fn put<'a>(
     let state = Bucket { level: 0, last: number }.to_word();
     let (slot, old) = match free(sets) {
         Some(slot) => (slot, FREE),
-        None => least(sets, rate, turn.now),
+        None => least(sets, tag, rate, turn.now)?,
     };
     if !slot.exchange(old, [tag, state]) {
         return None;
@@ -325,22 +328,21 @@ fn free<'a>(sets: &Sets<'a>) -> Option<&'a Pair> {
 }
 
 /// The slot whose key matters least, and what it holds. Who is about to be settled matters most: he
-/// would only come again.
+/// would only come again. `None`: the key itself is there by now.
 #[inline]
-fn least<'a>(sets: &Sets<'a>, rate: Rate, now: u64) -> (&'a Pair, [u64; 2]) {
-    let weigh = |slot: &'a Pair| {
+fn least<'a>(sets: &Sets<'a>, tag: u64, rate: Rate, now: u64) -> Option<(&'a Pair, [u64; 2])> {
+    let mut least = None;
+    for slot in sets.iter().copied().flatten() {
         let old = [slot.first(), slot.second()];
-        let weight = Bucket::from_word(old[1]).weight(rate, now);
-        ((!is_settled(old[1]), weight), slot, old)
-    };
-    let mut least = weigh(&sets[0][0]);
-    for slot in sets.iter().copied().flatten().skip(1) {
-        let weighed = weigh(slot);
-        if weighed.0 < least.0 {
-            least = weighed;
+        if old[0] == tag {
+            return None;
+        }
+        let weight = (!is_settled(old[1]), Bucket::from_word(old[1]).weight(rate, now));
+        if least.is_none_or(|(lightest, _, _)| weight < lightest) {
+            least = Some((weight, slot, old));
         }
     }
-    (least.1, least.2)
+    least.map(|(_, slot, old)| (slot, old))
 }
 
 /// Whether a slot with this state has a bucket.
@@ -378,6 +380,6 @@ impl<'a> Table<'a> {
     }
 
     pub(super) fn slots_of(&self, tag: u64) -> usize {
-        self.sets(tag).into_iter().flatten().filter(|slot| slot.first() == tag).count()
+        self.sets.iter().flat_map(Set::slots).filter(|slot| slot.first() == tag).count()
     }
 }

@@ -1,7 +1,9 @@
 use std::collections::HashMap;
 
+use super::layout::MAGIC;
 use super::*;
 use crate::core::rate::REQUEST;
+use crate::shm::Word;
 
 /// A zone of `bytes` in the middle of which is what an earlier one has left.
 fn memory(bytes: usize) -> Vec<Word> {
