@@ -8,12 +8,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use common::clock::Clock;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::setup::Setup;
 use ngx_http_smart_module::core::value::marshal_string;
 
-const ALL: [&str; 4] = ["sendfile", "sendfile-beside-rails", "sendfile-cache", "sendfile-upstream"];
+const ALL: [&str; 5] =
+    ["limit", "sendfile", "sendfile-beside-rails", "sendfile-cache", "sendfile-upstream"];
 
 fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx-conf")
@@ -175,6 +177,95 @@ fn smoke_sendfile_cache() {
     memcached.delete("297887");
     assert_document(&nginx, "/file/297887");
     assert_eq!(nginx.get("/ticket/1").status, 404);
+}
+
+/// `limit.conf`, before an application, under a clock that stands still.
+fn start_limit() -> (Clock, Nginx, Nginx) {
+    let application = Setup::without_module().location("/", "empty_gif;").start();
+    let address = format!("127.0.0.1:{}", application.port());
+    let setup = configuration("limit", &[("127.0.0.1:3000", address)]);
+    fs::create_dir(setup.prefix().join("assets")).expect("a directory");
+    fs::write(setup.prefix().join("assets/logo.svg"), "a logo\n").expect("a file");
+    let (clock, setup) = Clock::into(setup);
+    (clock, start(setup), application)
+}
+
+/// The statuses of `count` requests from an address, and how often each came in a row, as in `200 6, 429 1`.
+fn statuses(nginx: &Nginx, address: &str, token: &str, path: &str, count: usize) -> String {
+    let headers = [("X-Forwarded-For", address), ("X-API-Token", token)];
+    let mut rows: Vec<(u16, usize)> = Vec::new();
+    for _ in 0..count {
+        let status = nginx.connect().get_with(path, &headers).status;
+        match rows.last_mut() {
+            Some((same, times)) if *same == status => *times += 1,
+            _ => rows.push((status, 1)),
+        }
+    }
+    let rows = rows.iter().map(|(status, times)| format!("{status} {times}"));
+    rows.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn smoke_limit_of_addresses_and_logins() {
+    let (clock, nginx, _application) = start_limit();
+    let ask = |address: &str, path: &str, count| statuses(&nginx, address, "", path, count);
+
+    // Eleven at once, ten later, and what is over that is refused.
+    let mut clients: Vec<_> = (0..40).map(|_| nginx.connect()).collect();
+    clients.iter_mut().for_each(|client| client.ask("/"));
+    let log = nginx.prefix().join("access.log");
+    let count = |text: &str| {
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.lines().filter(|line| line.contains(text)).count()
+    };
+    let all = [(" PASSED zone=addresses", 11), (" REJECTED zone=addresses excess=21.000 ", 19)];
+    for (verdict, times) in all {
+        common::wait_until(verdict, || count(verdict) == times);
+    }
+    clock.advance_seconds(1);
+    let answers: Vec<_> = clients.iter_mut().map(|client| client.read("GET")).collect();
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 21);
+    common::wait_until("the delayed ones", || count(" DELAYED zone=addresses") == 10);
+
+    assert_eq!(ask("192.0.2.1", "/login", 8), "200 6, 429 2");
+    clock.advance_seconds(9);
+    assert_eq!(ask("192.0.2.1", "/login", 1), "429 1");
+    clock.advance_seconds(1);
+    assert_eq!(ask("192.0.2.1", "/login", 2), "200 1, 429 1");
+    assert_eq!(ask("2001:db8:1:2::1", "/login", 6), "200 6");
+    assert_eq!(ask("2001:db8:1:2:ffff::1", "/login", 1), "429 1", "of the same /64");
+    assert_eq!(ask("2001:db8:1:3::1", "/login", 1), "200 1");
+
+    assert_eq!(ask("192.0.2.10", "/login", 30), "200 30", "monitoring");
+    wait_for_line(&nginx, "\"GET /login HTTP/1.1\" 200 43 BYPASSED zone=- excess=- retry_after=-");
+    assert_eq!(ask("192.0.2.1", "/assets/logo.svg", 60), "200 60");
+    wait_for_line(&nginx, "\"GET /assets/logo.svg HTTP/1.1\" 200 7 - zone=-");
+}
+
+#[test]
+fn limit_of_customers_and_of_searches() {
+    let (clock, nginx, _application) = start_limit();
+    for (number, (token, seconds)) in
+        [("c7f3106b48e2", 4), ("90e4d5aa21c6", 2)].into_iter().enumerate()
+    {
+        // The limit of addresses is counted too, so each asks from its own.
+        let address = format!("192.0.2.{number}");
+        assert_eq!(statuses(&nginx, &address, token, "/api/", 13), "200 11, 429 2");
+        clock.advance_seconds(seconds);
+        assert_eq!(statuses(&nginx, &address, token, "/api/", 2), "200 1, 429 1");
+    }
+    assert_eq!(statuses(&nginx, "192.0.2.20", "unknown", "/api/", 22), "200 21, 429 1");
+
+    let headers = [("X-Forwarded-For", "192.0.2.30"), ("X-API-Token", "5b2c9ad1e07f")];
+    let answer = nginx.connect().get_with("/api/", &headers);
+    let policy = "\"addresses\";q=21;w=3, \"customers\";q=11;w=1";
+    assert_eq!(answer.header("RateLimit-Policy"), Some(policy));
+    let left = "\"addresses\";r=20;t=1, \"customers\";r=10;t=1";
+    assert_eq!(answer.header("RateLimit"), Some(left));
+
+    assert_eq!(statuses(&nginx, "192.0.2.40", "", "/search", 10), "200 10");
+    wait_for_line(&nginx, " REJECTED_DRY_RUN zone=searches excess=6.000 retry_after=1");
+    nginx.wait_for_error("limiting requests, dry run, excess: 6.000 by zone \"searches\"");
 }
 
 const README: &str = include_str!("../README.md");
