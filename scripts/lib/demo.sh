@@ -1,4 +1,4 @@
-# What scripts/demo shows: files, a memcached and an nginx of its own, all in one temporary
+# What scripts/demo shows things with: files, a memcached and an nginx of its own, all in one temporary
 # directory, and how an answer is asked for and judged. Needs common.sh.
 # shellcheck shell=bash
 
@@ -67,7 +67,8 @@ write_configuration() {
 worker_processes 1;
 daemon off;
 pid nginx.pid;
-error_log error.log;
+# Down to "warn": requests that were held back are logged as well.
+error_log error.log warn;
 events {}
 
 http {
@@ -80,6 +81,7 @@ http {
 
     http_sendfile_pass 127.0.0.1:$store_port;
     http_sendfile_cache_zone lookups:1m;
+$(write_limit_zones)
 
     server {
         listen 127.0.0.1:$port;
@@ -112,6 +114,7 @@ http {
             http_sendfile on;
             proxy_pass http://unix:$work/application.sock;
         }
+$(write_limit_locations)
     }
 
     # Plays the application.
@@ -191,7 +194,7 @@ ask() {
 
 show_head() {
     sed -i 's/\r$//' "$work/head"
-    grep -E '^(HTTP|Content-(Type|Length|Range)|ETag|X-Sendfile-Status)' "$work/head" | sed 's/^/     /'
+    grep -E '^(HTTP|Content-(Type|Length|Range)|ETag|Retry-After|RateLimit|X-S)' "$work/head" | sed 's/^/     /'
 }
 
 # Runs a command and shows it and what it prints.
