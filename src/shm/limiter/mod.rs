@@ -6,6 +6,8 @@ pub mod heaviest;
 mod layout;
 pub mod table;
 
+#[cfg(all(test, not(shuttle)))]
+mod hammer;
 #[cfg(all(test, shuttle))]
 mod model;
 #[cfg(all(test, not(shuttle)))]

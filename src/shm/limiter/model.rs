@@ -148,7 +148,7 @@ fn no_charge_lands_on_who_has_taken_the_slot() {
     shuttle::check_random(
         || {
             let memory = Arc::new(Memory::new());
-            memory.fill(0, 2);
+            memory.fill(0, 1);
             let all = memory.sets.len() * SET;
             in_threads(&memory, 3, move |memory, worker| match worker {
                 // Charges keys that are being evicted.
