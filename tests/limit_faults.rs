@@ -10,7 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::clock::Clock;
-use common::limit::{add, hammer, hammer_at_once, limited, passed, passed_at_once, Counts, QUIET};
+use common::limit::{
+    add, hammer, hammer_at_once, limited, passed, passed_at_once, statuses_at_once, Counts, QUIET,
+};
 use common::nginx::Nginx;
 use common::{dose, process, Numbers};
 
@@ -159,7 +161,9 @@ fn race(clients: usize, requests: impl Fn(usize) -> usize + Sync) -> usize {
 fn four_workers_count_one_key_exactly() {
     let (clock, nginx) = start(4);
     let ask = |batches: usize| {
-        race(8, |_| (0..batches).map(|_| passed_at_once(nginx.port(), ["/hot?k=a"; 500])).sum())
+        race(8, |_| {
+            (0..batches).map(|_| passed_at_once(nginx.port(), ["/hot?k=a"; 500].iter())).sum()
+        })
     };
     // Nearly all pass, so that nearly every one is a chance to count wrongly.
     assert_eq!(ask(dose(6, 600)), HOT);
@@ -169,20 +173,48 @@ fn four_workers_count_one_key_exactly() {
     }
 }
 
-#[test]
-fn four_workers_insert_each_key_once() {
-    let (_clock, nginx) = start(4);
-    const KEYS: usize = 64;
-    for round in 0..dose(200, 20_000) {
-        let forwards: Vec<String> = (0..KEYS).map(|key| format!("/once?k={round}.{key}")).collect();
+/// The new keys of a round.
+const NEW: usize = 64;
+
+/// Has four clients ask for the same new keys in every round; each passes once.
+fn race_for_new_keys(nginx: &Nginx, path: &str, rounds: usize) {
+    for round in 0..rounds {
+        let forwards: Vec<String> = (0..NEW).map(|key| format!("{path}?k={round}.{key}")).collect();
         let backwards: Vec<String> = forwards.iter().rev().cloned().collect();
         // Who come from the other side meet halfway, at a key that neither has found yet.
         let passed = race(4, |client| {
             let paths = [&forwards, &backwards][client % 2];
-            passed_at_once(nginx.port(), paths.iter().map(String::as_str))
+            passed_at_once(nginx.port(), paths.iter())
         });
-        assert_eq!(passed, KEYS, "round {round}");
+        assert_eq!(passed, NEW, "round {round}");
     }
+}
+
+#[test]
+fn four_workers_insert_each_key_once() {
+    let (_clock, nginx) = start(4);
+    race_for_new_keys(&nginx, "/once", dose(200, 20_000));
+}
+
+#[test]
+fn whom_a_later_limit_refuses_after_a_race_an_earlier_one_has_not_charged() {
+    let rounds = dose(200, 20_000);
+    let burst = rounds * NEW + 99;
+    let (_clock, setup) = Clock::into(
+        limited()
+            .workers(4)
+            .http("smart_limit_zone everybody zone=all:1m rate=1r/s;\n")
+            .http("smart_limit_zone $arg_k zone=one:4m rate=1r/s;\n")
+            .http(QUIET)
+            .limit("/all", &format!("smart_limit zone=all burst={burst} nodelay;"))
+            .limit(
+                "/both",
+                &format!("smart_limit zone=all burst={burst} nodelay; smart_limit zone=one;"),
+            ),
+    );
+    let nginx = setup.start();
+    race_for_new_keys(&nginx, "/both", rounds);
+    assert_eq!(passed(&nginx, "/all", 110), 100, "each of those that passed was charged once");
 }
 
 #[test]
@@ -208,52 +240,55 @@ fn a_busy_key_has_its_rate_and_no_more_while_time_goes_on() {
     assert!(passed as f64 >= most * 0.5, "{passed} passed of {most}");
 }
 
+/// Asks twice for each of `keys` new keys, one after the other, and returns the two statuses.
+fn ask_twice(nginx: &Nginx, client: usize, keys: usize) -> Vec<[u16; 2]> {
+    let keys: Vec<usize> = (0..keys).collect();
+    let mut answers = Vec::new();
+    for keys in keys.chunks(250) {
+        let paths = keys.iter().map(|key| format!("/?k={client}.{key}"));
+        let statuses = statuses_at_once(nginx.port(), paths.flat_map(|path| [path.clone(), path]));
+        answers.extend(statuses.chunks_exact(2).map(|pair| [pair[0], pair[1]]));
+    }
+    answers
+}
+
+/// A zone with room for 2,000 keys or so.
+fn start_small(workers: usize) -> Nginx {
+    limited()
+        .workers(workers)
+        .http("smart_limit_zone $arg_k zone=small:32k rate=1r/h;\n")
+        .http(QUIET)
+        .limit("/", "smart_limit zone=small;")
+        .limit("/hot", "smart_limit zone=small burst=9 nodelay;")
+        .start()
+}
+
 #[test]
 fn a_full_zone_admits_every_key_and_limits_it() {
-    let nginx = limited()
-        .http("smart_limit_zone $arg_k zone=full:32k rate=1r/h;\n")
-        .http(QUIET)
-        .limit("/", "smart_limit zone=full;")
-        .limit("/hot", "smart_limit zone=full burst=9 nodelay;")
-        .start();
+    let nginx = start_small(1);
     assert_eq!(passed(&nginx, "/hot?k=hot", 12), 10);
-    // It has room for 2,000 keys or so.
     let keys = dose(20_000, 1_000_000);
-    let mut counts = Counts::new();
-    hammer(
-        nginx.port(),
-        (0..keys).map(|key| format!("/?k={key}")).flat_map(|key| [key.clone(), key]),
-        &mut counts,
-    );
-    assert_eq!(counts.len(), keys);
-    for (path, count) in &counts {
-        assert_eq!((count.passed, count.refused), (1, 1), "{path}");
-    }
+    let answers = ask_twice(&nginx, 0, keys);
+    assert_eq!(answers.len(), keys);
+    let wrong = answers.iter().position(|statuses| *statuses != [200, 503]);
+    assert_eq!(wrong.map(|key| answers[key]), None, "key {wrong:?}");
     // Those that owe most are kept.
     assert_eq!(passed(&nginx, "/hot?k=hot", 2), 0);
-    assert_eq!(passed(&nginx, "/?k=0", 1), 1, "the first has long been forgotten");
+    assert_eq!(passed(&nginx, "/?k=0.0", 1), 1, "the first has long been forgotten");
 }
 
 #[test]
 fn a_full_zone_admits_every_key_of_four_workers() {
-    let nginx = limited()
-        .workers(4)
-        .http("smart_limit_zone $arg_k zone=full:32k rate=1r/h;\n")
-        .http(QUIET)
-        .limit("/", "smart_limit zone=full;")
-        .start();
+    let nginx = start_small(4);
     let keys = dose(5_000, 200_000);
-    let counts = hammer_at_once(nginx.port(), 4, |client| {
-        (0..keys)
-            .map(|key| format!("/?k={client}.{key}"))
-            .flat_map(|key| [key.clone(), key])
-            .collect()
+    let limited = race(4, |client| {
+        let answers = ask_twice(&nginx, client, keys);
+        assert_eq!(answers.len(), keys);
+        assert!(answers.iter().all(|[first, _]| *first == 200), "client {client}");
+        answers.iter().filter(|[_, second]| *second == 503).count()
     });
-    assert_eq!(counts.len(), 4 * keys);
-    assert!(counts.values().all(|count| count.passed >= 1 && count.broken == 0));
     // Between a key's two requests other workers may have needed its place.
-    let limited = counts.values().filter(|count| count.refused == 1).count();
-    assert!(limited * 100 >= counts.len() * 99, "{limited} of {}", counts.len());
+    assert!(limited * 100 >= 4 * keys * 99, "{limited} of {}", 4 * keys);
 }
 
 #[test]
@@ -262,29 +297,29 @@ fn memory_and_descriptors_are_flat() {
         eprintln!("not run: AddressSanitizer keeps freed memory");
         return;
     }
+    let limits = "smart_limit zone=one burst=5; smart_limit zone=two burst=5 nodelay;";
     let nginx = limited()
         .http("smart_limit_zone $arg_k zone=one:64k rate=1000r/s;\n")
         .http("smart_limit_zone $arg_k zone=two:64k rate=$arg_r:10r/s;\n")
         .http(QUIET)
-        .limit("/", "smart_limit zone=one burst=5; smart_limit zone=two burst=5 nodelay; smart_limit_headers draft;")
+        .limit("/", &format!("{limits} smart_limit_headers draft;"))
         .start();
     let worker = nginx.worker();
     let ask = |requests: usize| {
-        hammer_at_once(nginx.port(), 4, |client| {
+        race(4, |client| {
             let mut numbers = Numbers::new(client as u64 + 1);
-            let rate = ["", "&r=x", "&r=1000r/s"];
-            (0..requests / 4)
-                .map(|_| {
-                    let key = numbers.below(10_000);
-                    format!("/?k={key}{}", rate[key as usize % rate.len()])
-                })
-                .collect()
-        })
+            let rates = ["", "&r=x", "&r=1000r/s"];
+            let mut path = || {
+                let key = numbers.below(10_000);
+                format!("/?k={key}{}", rates[key as usize % rates.len()])
+            };
+            let batches = 0..requests / 4 / 500;
+            batches.map(|_| passed_at_once(nginx.port(), [(); 500].map(|()| path()).iter())).sum()
+        });
+        (process::resident_kib(worker), process::descriptors(worker))
     };
-    ask(30_000);
-    let before = (process::resident_kib(worker), process::descriptors(worker));
-    ask(dose(30_000, 1_000_000));
-    let after = (process::resident_kib(worker), process::descriptors(worker));
+    let before = ask(40_000);
+    let after = ask(dose(40_000, 1_000_000));
     assert!(after.0 <= before.0 + 1024, "from {} to {} KiB", before.0, after.0);
     assert!(after.1 <= before.1 + 4, "from {} to {} descriptors", before.1, after.1);
     assert_eq!(nginx.worker(), worker);

@@ -104,24 +104,31 @@ pub fn hammer(port: u16, paths: impl IntoIterator<Item = String>, counts: &mut C
     }
 }
 
-/// How many of the requests for these paths, sent at once on one connection, pass; the others must
-/// be refused. It costs less than the answers do, so that the workers are the ones who are busy.
+/// The statuses of the requests for these paths, sent at once on one connection. It costs less than
+/// the answers do, so that the workers are the ones who are busy.
 #[track_caller]
-pub fn passed_at_once<'a>(port: u16, paths: impl IntoIterator<Item = &'a str>) -> usize {
+pub fn statuses_at_once<P: AsRef<str>>(port: u16, paths: impl IntoIterator<Item = P>) -> Vec<u16> {
+    let mut paths = paths.into_iter().peekable();
     let mut all = String::new();
-    let mut count = 0;
-    for path in paths {
-        all += &format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        count += 1;
+    while let Some(path) = paths.next() {
+        let connection = if paths.peek().is_none() { "Connection: close\r\n" } else { "" };
+        all += &format!("HEAD {} HTTP/1.1\r\nHost: localhost\r\n{connection}\r\n", path.as_ref());
     }
-    // The last one is no limit's.
-    all += "HEAD /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let mut client = Client::connect(port);
     client.send(all);
     let answers = client.read_to_end();
-    let passed = answers.matches("HTTP/1.1 200 ").count();
-    assert_eq!(passed + answers.matches("HTTP/1.1 503 ").count(), count, "{answers}");
-    passed
+    let statuses = answers.split("HTTP/1.1 ").skip(1).map(|answer| answer[..3].parse());
+    statuses.collect::<Result<_, _>>().expect("statuses")
+}
+
+/// How many of these requests, sent at once, pass; the others must be refused.
+#[track_caller]
+pub fn passed_at_once<P: AsRef<str>>(port: u16, paths: impl ExactSizeIterator<Item = P>) -> usize {
+    let count = paths.len();
+    let statuses = statuses_at_once(port, paths);
+    let with = |status| statuses.iter().filter(|other| **other == status).count();
+    assert_eq!(with(200) + with(503), count, "{statuses:?}");
+    with(200)
 }
 
 /// Adds `other` to `counts`.
