@@ -17,12 +17,16 @@ pub fn add_retry_after(r: Request, seconds: u64) -> Result<(), NoMemory> {
     add(r, "Retry-After", value)
 }
 
-/// Says what each limit allows, and what is left of it.
+/// Says what each limit allows, and what is left of it. One that runs dry allows everything, and is not told.
 pub fn add_draft(r: Request, answers: &[Answered], is_charged: bool) -> Result<(), NoMemory> {
+    let told = || answers.iter().filter(|one| !one.vote.is_dry);
+    if told().next().is_none() {
+        return Ok(());
+    }
     let list = |item: fn(&mut &mut [u8], Quota) -> io::Result<()>| {
         let length = |one: &Answered| ITEM + 2 * one.zone.name().len;
-        r.print(answers.iter().map(length).sum(), |text| {
-            for (place, one) in answers.iter().enumerate() {
+        r.print(told().map(length).sum(), |text| {
+            for (place, one) in told().enumerate() {
                 text.write_all(if place == 0 { b"" } else { b", " })?;
                 write_name(text, one.zone.name().as_bytes())?;
                 item(text, one.vote.quota(is_charged))?;

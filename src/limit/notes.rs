@@ -2,13 +2,12 @@
 
 use std::io::Write;
 
+use super::zone::Zone;
 use crate::core::rate::REQUEST;
 use crate::core::verdict::Status;
 use crate::nginx::conf::{Conf, Refusal};
 use crate::nginx::note::{Number, NumberNote, Text};
 use crate::nginx::request::Request;
-
-use super::zone::Zone;
 
 /// The notes.
 pub struct Notes {

@@ -158,6 +158,19 @@ fn a_key_that_a_dead_worker_has_left_unsettled_is_charged_as_any() {
 }
 
 #[test]
+fn what_was_put_in_before_is_not_what_is_put_in_again() {
+    let words = memory(64 << 10);
+    let limiter = Limiter::create(&words, SECRET).unwrap();
+    let tag = limiter.tag(b"a").0;
+    let put_in = || limiter.table.leave_unsettled(tag, &limiter.counters);
+    let slot = put_in();
+    let before = slot.second();
+    assert!(slot.exchange([tag, before], [0, 0]));
+    assert!(std::ptr::eq(put_in(), slot));
+    assert!(!slot.exchange([tag, before], [tag, 1000 << 32]), "who looked before settles nothing");
+}
+
+#[test]
 fn the_table_is_filled_evenly() {
     let words = memory(256 << 10);
     let limiter = Limiter::create(&words, SECRET).unwrap();
