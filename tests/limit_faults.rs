@@ -1,5 +1,5 @@
-//! Counts stay right whatever happens: workers that are killed, many workers at one key, a zone with
-//! more keys than it holds. And no memory is lost by it.
+//! Counts stay right whatever happens: workers that are killed, many workers at one key, a zone
+//! with more keys than it holds. And no memory is lost by it.
 #![cfg(feature = "tools")]
 
 mod common;

@@ -154,12 +154,18 @@ fn retry_after_stays_whatever_page_is_shown() {
     let (_clock, setup) = setup();
     let nginx = setup
         .document("busy.html", b"busy\n")
-        .location("/page", "smart_limit zone=minute; error_page 503 /busy.html; try_files /ok =404;")
-        .location("/ok-page", "smart_limit zone=minute; error_page 503 =200 /busy.html; try_files /ok =404;")
-        .location("/named", "smart_limit zone=minute; error_page 503 @busy; try_files /ok =404;")
-        .location("/returned", "smart_limit zone=minute; error_page 503 @returned; try_files /ok =404;")
-        .location("/many", "smart_limit zone=minute; smart_limit_status 429; error_page 429 /busy.html; try_files /ok =404;")
-        .location("/off", "smart_limit zone=minute; smart_limit_headers off; error_page 503 /busy.html; try_files /ok =404;")
+        .limit("/page", "smart_limit zone=minute; error_page 503 /busy.html;")
+        .limit("/ok-page", "smart_limit zone=minute; error_page 503 =200 /busy.html;")
+        .limit("/named", "smart_limit zone=minute; error_page 503 @busy;")
+        .limit("/returned", "smart_limit zone=minute; error_page 503 @returned;")
+        .limit(
+            "/many",
+            "smart_limit zone=minute; smart_limit_status 429; error_page 429 /busy.html;",
+        )
+        .limit(
+            "/off",
+            "smart_limit zone=minute; smart_limit_headers off; error_page 503 /busy.html;",
+        )
         .location("@busy", "try_files /busy.html =404;")
         .location("@returned", "default_type text/plain; return 503 returned;")
         .start();

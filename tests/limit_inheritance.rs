@@ -47,7 +47,12 @@ fn limits_are_inherited_where_a_level_has_none_of_its_own() {
         .limit("/own", "smart_limit zone=two burst=1 nodelay;")
         .limit("/both", "smart_limit zone=one burst=2 nodelay; smart_limit zone=two;")
         .limit("/off", "smart_limit off;")
-        .location("/nested", "smart_limit off; location /nested/on { smart_limit zone=one; try_files /ok =404; } location /nested/off { try_files /ok =404; }")
+        .location(
+            "/nested",
+            "smart_limit off;
+             location /nested/on { smart_limit zone=one; try_files /ok =404; }
+             location /nested/off { try_files /ok =404; }",
+        )
         .start();
     assert_eq!(verdicts(&nginx, "/inherits?k=a", 2), ["200 PASSED", "503 REJECTED"]);
     // The outer level's limit has no say where there is another one.

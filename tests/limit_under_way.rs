@@ -1,4 +1,4 @@
-//! Requests that wait for their turn while nginx reloads, ends, or changes its binary: none is lost.
+//! Requests that wait for their turn while nginx reloads, ends or changes its binary: none is lost.
 #![cfg(feature = "tools")]
 
 mod common;

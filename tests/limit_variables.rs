@@ -83,7 +83,12 @@ fn the_excess_is_the_one_in_the_error_log() {
 fn of_delayed_limits_the_longest_is_named() {
     let (clock, setup) = setup();
     let nginx = setup
-        .limit("/waits", "smart_limit zone=seconds burst=1; smart_limit zone=minute burst=1; smart_limit zone=two burst=1;")
+        .limit(
+            "/waits",
+            "smart_limit zone=seconds burst=1;
+             smart_limit zone=minute burst=1;
+             smart_limit zone=two burst=1;",
+        )
         .start();
     assert_eq!(nginx.get("/waits?k=a").limit(), "PASSED");
     let mut client = nginx.connect();
@@ -138,7 +143,10 @@ fn only_those_who_were_refused_may_be_logged() {
         .server(&format!("access_log {} limits if=$is_refused;\n", log.display()))
         .location(
             "/mapped",
-            &format!("{HEADERS} add_header X-Wait $wait always; smart_limit zone=seconds; try_files /ok =404;"),
+            &format!(
+                "{HEADERS} add_header X-Wait $wait always;
+                 smart_limit zone=seconds; try_files /ok =404;"
+            ),
         )
         .start();
     assert_eq!(verdicts(&nginx, "/seconds?k=a", 3), ["200 PASSED", "503 REJECTED", "503 REJECTED"]);
