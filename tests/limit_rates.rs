@@ -72,6 +72,21 @@ fn a_burst_is_used_up_and_fills_again_at_the_rate() {
 }
 
 #[test]
+fn without_a_rate_it_is_one_request_a_second() {
+    let (clock, setup) = Clock::into(
+        limited()
+            .http("smart_limit_zone $arg_k zone=one:1m;\n")
+            .limit("/", "smart_limit zone=one;"),
+    );
+    let nginx = setup.start();
+    assert_eq!(passed(&nginx, "/?k=a", 2), 1);
+    clock.advance(Duration::from_millis(999));
+    assert_eq!(passed(&nginx, "/?k=a", 1), 0);
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(passed(&nginx, "/?k=a", 2), 1);
+}
+
+#[test]
 fn a_window_of_ten_requests_in_five_seconds() {
     let (clock, nginx) = start("10r/5s");
     for _ in 0..4 {

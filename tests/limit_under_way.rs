@@ -93,18 +93,6 @@ fn reloads_lose_no_request_that_waits() {
 }
 
 #[test]
-fn a_graceful_end_answers_requests_that_wait() {
-    let (clock, setup) = Clock::into(setup(1));
-    let nginx = setup.start();
-    assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
-    let waiting = wait_in(&nginx, 10);
-    process::signal(nginx.master(), Signal::QUIT);
-    wait_until("the end of listening", || Client::try_connect(nginx.port()).is_err());
-    clock.advance_seconds(600);
-    assert_delayed(&nginx, waiting);
-}
-
-#[test]
 fn a_fast_end_waits_for_nobody() {
     let nginx = setup(1).start();
     assert_eq!(nginx.get("/waits?k=a").verdict(), "200 PASSED");
