@@ -270,16 +270,12 @@ fn limit_of_customers_and_of_searches() {
 
 const README: &str = include_str!("../README.md");
 
-#[test]
-fn the_configuration_of_readme_works_in_an_nginx_that_has_the_rest() {
-    let answer = "return 200 'the application: $request_uri';";
-    let application = Setup::without_module().location("/", answer).start();
-    let memcached = Memcached::start();
-    memcached.set("document:297887", "aa/297887.pdf");
-
+/// The configuration in README that has this directive, in an nginx that has the rest.
+fn of_readme(directive: &str, application: &Nginx, replace: impl Fn(String) -> String) -> Setup {
+    let blocks = README.split("```nginx\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let mut whole = blocks.filter(|block| block.starts_with("load_module"));
+    let block = whole.find(|block| block.contains(directive)).expect("a configuration");
     let setup = Setup::new();
-    let (_, block) = README.split_once("```nginx\n").expect("a configuration");
-    let (block, _) = block.split_once("```").expect("its end");
     let rest = format!(
         "types {{ application/pdf pdf; }}
          access_log access.log;
@@ -290,11 +286,21 @@ fn the_configuration_of_readme_works_in_an_nginx_that_has_the_rest() {
         setup.port()
     );
     let text = block
-        .replace("127.0.0.1:11211", &memcached.address())
-        .replace("/srv/documents/", "files/")
         .replace("server {\n", &rest)
         .replace("http {\n", "pid nginx.pid;\nevents {}\nhttp {\n");
-    let nginx = start(adapted(setup, text));
+    adapted(setup, replace(text))
+}
+
+#[test]
+fn files_by_the_configuration_of_readme() {
+    let answer = "return 200 'the application: $request_uri';";
+    let application = Setup::without_module().location("/", answer).start();
+    let memcached = Memcached::start();
+    memcached.set("document:297887", "aa/297887.pdf");
+
+    let nginx = start(of_readme("http_sendfile_pass", &application, |text| {
+        text.replace("127.0.0.1:11211", &memcached.address()).replace("/srv/documents/", "files/")
+    }));
     assert_document(&nginx, "/documents/297887");
     assert_document(&nginx, "/documents/297887");
     assert_eq!(memcached.statistic("get_hits"), 1);
@@ -302,21 +308,45 @@ fn the_configuration_of_readme_works_in_an_nginx_that_has_the_rest() {
 }
 
 #[test]
+fn limits_by_the_configuration_of_readme() {
+    let application = Setup::without_module().location("/", "empty_gif;").start();
+    let setup = of_readme("smart_limit_zone", &application, |text| text);
+    let (clock, setup) = Clock::into(setup);
+    let nginx = start(setup);
+    assert_eq!(statuses(&nginx, "", "", "/login", 8), "200 6, 429 2");
+    assert_eq!(statuses(&nginx, "", "", "/", 5), "200 5", "eleven in all pass at once");
+    clock.advance_seconds(10);
+    assert_eq!(statuses(&nginx, "", "", "/login", 2), "200 1, 429 1");
+}
+
+/// What stands in a source between `before` and the next quotation mark.
+fn between(text: &'static str, before: &'static str) -> Vec<&'static str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
 fn readme_names_every_directive_and_variable() {
-    let between = |text: &'static str, before: &'static str| {
-        let names = text.split(before).skip(1).filter_map(|rest| rest.split('"').next());
-        names.collect::<Vec<_>>()
-    };
-    let directives =
-        between(include_str!("../src/sendfile/directives.rs"), "ngx_string!(\"http_sendfile");
-    assert!(directives.len() >= 11, "{directives:?}");
-    for rest in directives {
-        let heading = format!("\n### http_sendfile{rest}\n");
-        assert!(README.contains(&heading), "{heading}");
+    let directives = [
+        between(include_str!("../src/sendfile/directives.rs"), "ngx_string!(\"http_sendfile"),
+        between(include_str!("../src/limit/directives.rs"), "ngx_string!(\"smart_limit"),
+    ];
+    let [of_sendfile, of_limit] = &directives;
+    assert!(of_sendfile.len() >= 11 && of_limit.len() >= 7, "{directives:?}");
+    for (capability, names) in [("http_sendfile", of_sendfile), ("smart_limit", of_limit)] {
+        for rest in names {
+            let heading = format!("\n#### {capability}{rest}\n");
+            assert!(README.contains(&heading), "{heading}");
+        }
     }
-    let variables = between(include_str!("../src/sendfile/vars.rs"), "NAME: &'static str = \"");
-    assert!(variables.len() >= 5, "{variables:?}");
-    for name in variables {
+    let notes = include_str!("../src/limit/notes.rs");
+    let variables = [
+        between(include_str!("../src/sendfile/vars.rs"), "NAME: &'static str = \""),
+        between(notes, "NAME: &'static str = \""),
+        between(notes, "Text::declare(cf, \""),
+    ];
+    let [of_sendfile, numbers, texts] = &variables;
+    assert!(of_sendfile.len() >= 5 && numbers.len() + texts.len() >= 4, "{variables:?}");
+    for name in variables.iter().flatten() {
         assert!(README.contains(&format!("\n| `${name}` |")), "${name}");
     }
 }
