@@ -61,7 +61,7 @@ ask_at_once() {
     local path=$1 count=$2 url
     shift 2
     url="http://127.0.0.1:$port$path?[1-$count]"
-    show_command curl -s -Z -o /dev/null -w '%{http_code} %{time_total}\n' "$url"
+    show_command curl --no-progress-meter -Z -o /dev/null -w '%{http_code} %{time_total}\n' "$url"
     fetch --no-progress-meter --parallel --parallel-immediate --output /dev/null \
         --write-out '%{http_code} %{time_total}\n' "$url" > "$work/answers$path"
     awk '{ printf "%s after %.0f s\n", $1, $2 }' "$work/answers$path" | sort | uniq -c |
