@@ -255,8 +255,8 @@ fn conclude(
     }
     match status {
         Status::Rejected | Status::RejectedDryRun => {
-            let seconds =
-                answers.iter().map(|one| one.vote.retry_after()).max().unwrap_or_default();
+            let of_a_kind = answers.iter().filter(|one| one.vote.is_dry == decisive.vote.is_dry);
+            let seconds = of_a_kind.map(|one| one.vote.retry_after()).max().unwrap_or_default();
             notes.retry_after(r, seconds);
             if status == Status::RejectedDryRun {
                 return Ok(Passage::Declined);

@@ -1,8 +1,9 @@
 //! Notes on a client's request, which are also variables.
 //!
-//! nginx keeps the values of variables that have a number with the client's request: a redirect does not
-//! clear them, and subrequests share them. So a note costs no memory of its own, and a module can tell by
-//! it that it has seen the request.
+//! nginx keeps the values of variables that have a number with the client's request, and a redirect does
+//! not clear them. So a note costs no memory of its own, and a module can tell by it that it has seen the
+//! request. It is kept with the main request: nginx's subrequests share its values, but some modules
+//! (lua, echo, srcache) make subrequests that have values of their own.
 
 use nginx_sys::{
     ngx_http_add_variable, ngx_http_get_variable_index, ngx_http_request_t,
@@ -22,7 +23,7 @@ impl Text {
     /// Declares the note and the variable `name`.
     pub fn declare(cf: Conf, name: &'static str) -> Result<Self, Refusal> {
         Value::check()?;
-        declare(cf, name, get_unset).map(Self)
+        declare(cf, name, get_text).map(Self)
     }
 
     /// Whether it has been written.
@@ -75,42 +76,60 @@ fn declare(cf: Conf, name: &'static str, get: Get) -> Result<ngx_uint_t, Refusal
     // SAFETY: `cf` is valid; nginx copies the name and keeps the variable with the configuration.
     let index = unsafe {
         let variable = ngx_http_add_variable(cf.raw(), &raw mut name, 0);
-        variable.as_mut().ok_or(Refusal::Logged)?.get_handler = Some(get);
-        ngx_http_get_variable_index(cf.raw(), &raw mut name)
+        let variable = variable.as_mut().ok_or(Refusal::Logged)?;
+        let index = ngx_http_get_variable_index(cf.raw(), &raw mut name);
+        let index = ngx_uint_t::try_from(index).map_err(|_| Refusal::Logged)?;
+        variable.get_handler = Some(get);
+        variable.data = index;
+        index
     };
-    ngx_uint_t::try_from(index).map_err(|_| Refusal::Logged)
+    Ok(index)
 }
 
 #[inline]
 fn place<'a>(r: Request, index: ngx_uint_t) -> &'a mut ngx_http_variable_value_t {
     // SAFETY: nginx has given the index in the configuration by which the request runs, and has a value for
     // each. The worker has one thread, and nobody keeps a reference.
-    unsafe { &mut *(*r.raw()).variables.add(index) }
+    unsafe { &mut *(*(*r.raw()).main).variables.add(index) }
 }
 
-/// nginx asks only for what has not been written.
-unsafe extern "C" fn get_unset(
-    _: *mut ngx_http_request_t,
+/// nginx asks for what has not been written, or not in this part of the request.
+unsafe extern "C" fn get_text(
+    r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
-    _: usize,
+    index: usize,
 ) -> ngx_int_t {
-    // SAFETY: nginx passes the place of the value.
-    Value::not_found().write(unsafe { &mut *value });
-    NGX_OK as ngx_int_t
+    get(r, value, index, |_, _| None)
 }
 
 unsafe extern "C" fn get_number<N: Number>(
     r: *mut ngx_http_request_t,
     value: *mut ngx_http_variable_value_t,
-    _: usize,
+    index: usize,
+) -> ngx_int_t {
+    get(r, value, index, |r, noted| {
+        let number = noted.to_number().checked_sub(1)?;
+        N::text(r, number as u64)
+    })
+}
+
+/// Gives what the main request has, or else what `make` makes of it.
+fn get(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    index: usize,
+    make: impl FnOnce(Request, Value) -> Option<&'static [u8]>,
 ) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
-        // SAFETY: nginx passes the request and the place of the value, which is the one that
-        // `NumberNote::set` has written if it has been called: the variable has a number.
-        let (r, value) = unsafe { (Request::from_raw(r), &mut *value) };
-        let number = Value::read(value).to_number().checked_sub(1);
-        let text = r.zip(number).and_then(|(r, number)| N::text(r, number as u64));
-        text.map_or(Value::not_found(), Value::text).write(value);
+        // SAFETY: nginx passes the request and the place of the value; nothing else refers to it.
+        let Some(r) = (unsafe { Request::from_raw(r) }) else { return NGX_ERROR as ngx_int_t };
+        let noted = Value::read(place(r, index));
+        let answer = match noted.is_valid() {
+            true => noted,
+            false => make(r, noted).map_or(Value::not_found(), Value::text),
+        };
+        // SAFETY: as above.
+        answer.write(unsafe { &mut *value });
         NGX_OK as ngx_int_t
     })
 }
