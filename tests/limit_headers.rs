@@ -264,6 +264,23 @@ fn several_limits_are_a_list() {
 }
 
 #[test]
+fn a_limit_that_runs_dry_keeps_no_client_waiting_and_is_not_told() {
+    let (_clock, setup) = setup();
+    let nginx = setup
+        .server("smart_limit_headers draft;\n")
+        .limit("/tries", "smart_limit zone=minute dry_run; smart_limit zone=seconds;")
+        .limit("/only", "smart_limit zone=two dry_run;")
+        .start();
+    let policy = "\"seconds\";q=1;w=3";
+    let passed = nginx.get("/tries?k=a");
+    assert_eq!(fields(&passed), (200, policy, "\"seconds\";r=0;t=3"));
+    let refused = nginx.get("/tries?k=a");
+    assert_eq!(fields(&refused), (503, policy, "\"seconds\";r=0;t=3"));
+    assert_eq!(retry_after(&refused), "503 3", "not the minute of the other");
+    assert_eq!(fields(&nginx.get("/only?k=a")), (200, "-", "-"));
+}
+
+#[test]
 fn a_delayed_response_tells_too() {
     let (clock, setup) = draft();
     let nginx = setup.start();

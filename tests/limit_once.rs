@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::limited::Pair;
+use std::path::Path;
+
+use common::limited::{renamed_for, Pair};
 use common::setup::{self, Setup};
 
 const TWO: &str = "limit_req_zone $arg_key zone=limit_req_one:1m rate=3r/m;
@@ -203,4 +205,43 @@ fn a_subrequest_for_authorisation_may_be_what_is_limited() {
             "error limiting requests, excess: 2 by zone \"limit_req_two\""
         ]
     );
+}
+
+/// Where Debian has the module of Lua for its nginx.
+const LUA: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
+
+/// Unlike nginx's own subrequests, those of Lua have variables of their own.
+#[test]
+fn smoke_the_subrequests_of_lua_are_not_limited_again() {
+    if setup::binary() != Path::new("/usr/sbin/nginx") {
+        // The module fits Debian's nginx only; scripts/test runs this with it.
+        return;
+    }
+    let four = "local answers = {}
+        for number = 1, 4 do
+            local answer = ngx.location.capture('/limit_req/two')
+            answers[number] = answer.status .. ' ' .. (ngx.var.LIMITER_status or '-')
+        end
+        ngx.say(table.concat(answers, ', '))";
+    for limiter in ["limit_req", "smart_limit"] {
+        let nginx = Setup::new()
+            .main("load_module /usr/lib/nginx/modules/ndk_http_module.so;")
+            .main(&format!("load_module {LUA};"))
+            .http(&renamed_for(limiter, "limit_req_zone $arg_key zone=one:1m rate=1r/m;"))
+            .server(&renamed_for(
+                limiter,
+                &format!(
+                    "location /limit_req/one {{
+                        limit_req zone=one;
+                        content_by_lua_block {{ {} }}
+                    }}
+                    location /limit_req/two {{ limit_req zone=one; empty_gif; }}",
+                    four.replace("LIMITER", limiter)
+                ),
+            ))
+            .start();
+        let answer = nginx.get(&format!("/{limiter}/one?key=1"));
+        let expected = ["200 PASSED"; 4].join(", ") + "\n";
+        assert_eq!(String::from_utf8_lossy(&answer.body), expected, "{limiter}");
+    }
 }
