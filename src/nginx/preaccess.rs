@@ -20,7 +20,7 @@ pub enum Passage {
     /// It ends with this status.
     Status(u16),
     /// It goes on after so many milliseconds, unless its client leaves. Then the handler is called again,
-    /// and must decline.
+    /// and must decline. A request in the background is not held back.
     Delayed(u64),
 }
 
@@ -66,6 +66,11 @@ fn delay(r: Request, time: u64) -> ngx_int_t {
     // SAFETY: the request and its connection are valid; events and handlers are those that nginx
     // itself sets for a delayed request.
     unsafe {
+        if (*r.raw()).background() != 0 {
+            // A mirror's request, say. The timer would wake the client's request and never this one; and
+            // nobody waits for its answer.
+            return NGX_DECLINED as ngx_int_t;
+        }
         let read = (*connection).read;
         if (*read).ready() != 0 {
             ngx_post_event(read, &raw mut ngx_posted_events);
