@@ -134,7 +134,7 @@ fn ask_limiters(limiters: &[(Limiter, Limit)], keys: &[u8], turn: Turn) -> Answe
         limiters.iter().zip(keys).map(|((limiter, _), key)| limiter.tag(&[*key])).collect();
     if let ([(limiter, limit)], [tag]) = (limiters, &tags[..]) {
         // A limit alone has a way of its own for who passes at once.
-        if limiter.pass(*tag, *limit, turn.now).is_some() {
+        if limiter.pass(*tag, *limit, turn.now).is_ok() {
             return Answer::Passed;
         }
     }

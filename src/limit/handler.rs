@@ -12,7 +12,7 @@ use super::directives::Module;
 use super::headers::{add_draft, add_retry_after};
 use super::notes::Notes;
 use super::zone::Zone;
-use crate::core::bucket::{Limit, Offer};
+use crate::core::bucket::{Bucket, Limit, Offer};
 use crate::core::rate::REQUEST;
 use crate::core::verdict::{decisive, Status, Vote};
 use crate::core::NoMemory;
@@ -75,34 +75,62 @@ fn decide(
     let [limit] = limits else {
         return decide_by_all(r, conf, notes, limits, turn);
     };
+    if conf.tells_all() {
+        return decide_by_all(r, conf, notes, limits, turn);
+    }
     let Some(question) = ask(r, limit)? else {
         return Ok(Passage::Declined);
     };
-    if !conf.tells_all() {
-        if let Some(excess) = question.limiter.pass(question.tag, question.limit, turn.now) {
+    match question.limiter.pass(question.tag, question.limit, turn.now) {
+        Ok(excess) => {
             question.limiter.count(Counter::Passed, turn);
             notes.decide(r, Status::Passed, limit.zone, excess);
-            return Ok(Passage::Declined);
+            Ok(Passage::Declined)
+        }
+        Err(held) => {
+            decide_by_one(r, conf, notes, Answered::new(limit, question, conf), held, turn)
         }
     }
-    decide_by_one(r, conf, notes, Answered::new(limit, question, conf), turn)
 }
 
-/// Decides where there is one limit, and more to do than to let the request pass.
+/// Decides where there is one limit that does not let the request pass at once, or has another key's
+/// place to find for it. `held`: the key's bucket, if it has one.
 #[inline(never)]
 fn decide_by_one(
     r: Request,
     conf: &LocationConf,
     notes: &Notes,
     mut answered: Answered,
+    held: Option<Bucket>,
     turn: Turn,
 ) -> Result<Passage, NoMemory> {
-    answered.charge(turn);
-    let refused = answered.refuses().then_some(0);
-    conclude(r, conf, notes, &[answered], refused, turn)
+    let Question { limiter, tag, limit, .. } = answered.question;
+    answered.vote.offer = match held.map(|bucket| bucket.offer(&limit, turn.now)) {
+        None => limiter.charge_new(tag, limit, turn).0,
+        Some(Offer::Passes { .. }) => limiter.charge(tag, limit, turn).0,
+        Some(refused) => refused,
+    };
+    let excess = answered.vote.excess();
+    match answered.vote.status() {
+        Status::Passed => {
+            limiter.count(Counter::Passed, turn);
+            notes.decide(r, Status::Passed, answered.zone, excess);
+            Ok(Passage::Declined)
+        }
+        Status::Rejected => {
+            limiter.count(Counter::Rejected, turn);
+            notes.decide(r, Status::Rejected, answered.zone, excess);
+            report(r, conf, &answered);
+            reject(r, conf, notes, answered.vote.retry_after())
+        }
+        _ => {
+            let refused = answered.refuses().then_some(0);
+            conclude(r, conf, notes, &[answered], refused, turn)
+        }
+    }
 }
 
-/// Decides where there are several limits.
+/// Decides where there are several limits, or more to tell than whether the request passes.
 #[inline(never)]
 fn decide_by_all(
     r: Request,
@@ -257,14 +285,11 @@ fn conclude(
         Status::Rejected | Status::RejectedDryRun => {
             let of_a_kind = answers.iter().filter(|one| one.vote.is_dry == decisive.vote.is_dry);
             let seconds = of_a_kind.map(|one| one.vote.retry_after()).max().unwrap_or_default();
+            if status == Status::Rejected {
+                return reject(r, conf, notes, seconds);
+            }
             notes.retry_after(r, seconds);
-            if status == Status::RejectedDryRun {
-                return Ok(Passage::Declined);
-            }
-            if conf.headers != headers::OFF {
-                add_retry_after(r, seconds)?;
-            }
-            Ok(Passage::Status(conf.status as u16))
+            Ok(Passage::Declined)
         }
         Status::Delayed => Ok(Passage::Delayed(decisive.vote.delay())),
         _ => Ok(Passage::Declined),
@@ -283,27 +308,48 @@ fn count(one: &Answered, turn: Turn) {
     one.question.limiter.count(counter, turn);
 }
 
-/// Logs that a limit has refused or held back a request, or would have, and remembers the key.
+/// Refuses a request that would pass after so many seconds.
+#[inline]
+fn reject(
+    r: Request,
+    conf: &LocationConf,
+    notes: &Notes,
+    seconds: u64,
+) -> Result<Passage, NoMemory> {
+    notes.retry_after(r, seconds);
+    if conf.headers != headers::OFF {
+        add_retry_after(r, seconds)?;
+    }
+    Ok(Passage::Status(conf.status as u16))
+}
+
+/// Logs what a limit has said other than that the request passes, and remembers the key.
 #[inline]
 fn report(r: Request, conf: &LocationConf, one: &Answered) {
+    let (level, action, comma) = match one.vote.status() {
+        Status::Passed | Status::Bypassed => return,
+        Status::Rejected | Status::RejectedDryRun => {
+            (conf.refusal_log_level(), "limiting requests", "")
+        }
+        Status::Delayed | Status::DelayedDryRun => {
+            (conf.delay_log_level(), "delaying request", ",")
+        }
+    };
+    if r.log().writes(level) {
+        log(r, level, action, comma, one);
+    }
+    one.question.limiter.count_heavy(one.question.tag, one.question.key);
+}
+
+/// In `limit_req`'s words, commas included.
+#[inline(never)]
+fn log(r: Request, level: u32, action: &str, comma: &str, one: &Answered) {
     let excess = one.vote.excess();
     let (whole, part) = (excess / REQUEST, excess % REQUEST);
     let dry_run = if one.vote.is_dry { ", dry run" } else { "" };
     let zone = one.zone.name();
-    match one.vote.status() {
-        Status::Passed | Status::Bypassed => return,
-        Status::Rejected | Status::RejectedDryRun => r.log().write(
-            conf.refusal_log_level(),
-            format_args!(
-                "limiting requests{dry_run}, excess: {whole}.{part:03} by zone \"{zone}\""
-            ),
-        ),
-        Status::Delayed | Status::DelayedDryRun => r.log().write(
-            conf.delay_log_level(),
-            format_args!(
-                "delaying request{dry_run}, excess: {whole}.{part:03}, by zone \"{zone}\""
-            ),
-        ),
-    }
-    one.question.limiter.count_heavy(one.question.tag, one.question.key);
+    r.log().write(
+        level,
+        format_args!("{action}{dry_run}, excess: {whole}.{part:03}{comma} by zone \"{zone}\""),
+    );
 }

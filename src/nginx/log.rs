@@ -41,15 +41,20 @@ impl Log {
         self.write_errno(level, 0, message);
     }
 
-    /// The same, with the system's reason, which nginx puts behind the message.
+    /// Whether lines at `level` are written.
+    #[inline]
+    pub fn writes(self, level: u32) -> bool {
+        // SAFETY: the log is valid, see above.
+        level as ngx_uint_t <= unsafe { (*self.0).log_level }
+    }
+
+    /// The same as [`Self::write`], with the system's reason, which nginx puts behind the message.
     pub fn write_errno(self, level: u32, errno: i32, message: fmt::Arguments<'_>) {
-        let mut buffer = [const { MaybeUninit::uninit() }; LOG_BUFFER_SIZE];
-        // SAFETY: the log is valid, see above; nginx reads the bytes before the call returns.
-        unsafe {
-            if level as ngx_uint_t <= (*self.0).log_level {
-                let message = write_fmt(&mut buffer, message);
-                log_error(level as ngx_uint_t, self.0, errno, message);
-            }
+        if self.writes(level) {
+            let mut buffer = [const { MaybeUninit::uninit() }; LOG_BUFFER_SIZE];
+            let message = write_fmt(&mut buffer, message);
+            // SAFETY: the log is valid, see above; nginx reads the bytes before the call returns.
+            unsafe { log_error(level as ngx_uint_t, self.0, errno, message) }
         }
     }
 }

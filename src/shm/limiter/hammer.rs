@@ -149,7 +149,7 @@ fn all_ask_for_new_keys(shared: &Shared, limiter: Limiter<'_>, worker: usize) {
         }
         let tag = limiter.tag(&(round as u64).to_le_bytes());
         let limit = limit(ROUND_BURST, b"1r/d");
-        let passes = limiter.pass(tag, limit, now()).is_some()
+        let passes = limiter.pass(tag, limit, now()).is_ok()
             || limiter.charge(tag, limit, Turn { now: now(), worker }).1.is_some();
         if passes {
             shared.counts[PASSED + round].fetch_add(1, SeqCst);

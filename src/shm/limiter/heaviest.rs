@@ -67,10 +67,15 @@ impl<'a> Heaviest<'a> {
 
     /// Gives a key the place of the least in its set. If somebody else does so at the same time, one count
     /// is lost.
-    #[cold]
+    #[inline(never)]
     fn take(&self, first: usize, tag: u64, key: &[u8]) {
-        let counts = (first..first + SET).map(|at| (self.counts[at].load(Relaxed), at));
-        let (_, least) = counts.min().expect("a set has entries");
+        let (mut least, mut count) = (first, u64::MAX);
+        for (at, other) in self.counts[first..first + SET].iter().enumerate() {
+            let other = other.load(Relaxed);
+            if other < count {
+                (least, count) = (first + at, other);
+            }
+        }
         let old = self.tags[least].load(Relaxed);
         if self.tags[least].compare_exchange(old, tag, AcqRel, Relaxed).is_ok() {
             self.counts[least].fetch_add(1, Relaxed);
@@ -85,16 +90,15 @@ impl<'a> Heaviest<'a> {
 
     fn write_name(&self, entry: usize, tag: u64, key: &[u8]) {
         let key = &key[..key.len().min(NAME_MAX)];
-        let words = self.name_of(entry);
+        let (check_word, words) = self.name_of(entry).split_first().expect("a name has a check");
         let mut sum = tag;
-        for (word, bytes) in words[1..].iter().zip(key.chunks(8)) {
-            let mut name = [0; 8];
-            name[..bytes.len()].copy_from_slice(bytes);
-            let name = u64::from_le_bytes(name);
+        for (word, bytes) in words.iter().zip(key.chunks(8)) {
+            // Byte by byte: a copy of so few is a call.
+            let name = bytes.iter().rev().fold(0, |name, byte| name << 8 | u64::from(*byte));
             word.store(name, Relaxed);
             sum = mix(sum, name);
         }
-        words[0].store(check(sum, key.len()), Release);
+        check_word.store(check(sum, key.len()), Release);
     }
 
     /// All that have a name, the heaviest first. An entry that is being written is left out.

@@ -71,10 +71,10 @@ impl<'a> Limiter<'a> {
         self.table.bucket(tag.0)
     }
 
-    /// Charges a key if `limit` lets its request pass at once, and returns the excess. `None`: it may
-    /// pass nevertheless; nothing has changed, and [`Self::charge`] tells.
+    /// Charges a key if `limit` lets its request pass at once, and returns the excess. Else the key's
+    /// bucket, if it has one; nothing has changed, and [`Self::charge`] tells more.
     #[inline(always)]
-    pub fn pass(&self, tag: Tag, limit: Limit, now: u64) -> Option<u32> {
+    pub fn pass(&self, tag: Tag, limit: Limit, now: u64) -> Result<u32, Option<Bucket>> {
         self.table.pass(tag.0, limit, now)
     }
 
@@ -82,6 +82,12 @@ impl<'a> Limiter<'a> {
     #[inline]
     pub fn charge(&self, tag: Tag, limit: Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
         self.table.charge(tag.0, limit, turn, &self.counters)
+    }
+
+    /// The same where the key was not found just now.
+    #[inline]
+    pub fn charge_new(&self, tag: Tag, limit: Limit, turn: Turn) -> (Offer, Option<Charge<'a>>) {
+        self.table.charge_new(tag.0, limit, turn, &self.counters)
     }
 
     /// Takes a charge back.

@@ -46,7 +46,7 @@ impl Memory {
     /// Asks as a request does; worker by worker, so that numbers differ.
     fn passes(&self, tag: u64, burst: u32, worker: usize) -> bool {
         let limit = limit(burst);
-        self.table().pass(tag, limit, NOW).is_some() || self.charge(tag, burst, worker).is_some()
+        self.table().pass(tag, limit, NOW).is_ok() || self.charge(tag, burst, worker).is_some()
     }
 
     fn charge(&self, tag: u64, burst: u32, worker: usize) -> Option<Charge<'_>> {

@@ -81,18 +81,20 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// Charges a key if `limit` lets its request pass at once, and returns the excess. `None`: it may
-    /// pass nevertheless; nothing has changed, and [`Self::charge`] tells. This is the way of most requests,
-    /// and does nothing that only others need.
+    /// Charges a key if `limit` lets its request pass at once, and returns the excess. This is the way of
+    /// most requests, and does nothing that only others need. Else the key's bucket, if it has one;
+    /// nothing has changed, and [`Self::charge`] tells more.
     #[inline(always)]
-    pub fn pass(&self, tag: u64, limit: Limit, now: u64) -> Option<u32> {
-        let (slot, state) = self.settled(tag)?;
-        match Bucket::from_word(state).offer(&limit, now) {
-            Offer::Passes { excess, delay: 0, charged } => {
-                slot.exchange([tag, state], [tag, charged.to_word()]).then_some(excess)
+    pub fn pass(&self, tag: u64, limit: Limit, now: u64) -> Result<u32, Option<Bucket>> {
+        let (slot, state) = self.settled(tag).ok_or(None)?;
+        let bucket = Bucket::from_word(state);
+        if let Offer::Passes { excess, delay: 0, charged } = bucket.offer(&limit, now) {
+            if slot.exchange([tag, state], [tag, charged.to_word()]) {
+                return Ok(excess);
             }
-            _ => None,
         }
+        // The two words were read one after the other: they are of one key if it is still there.
+        Err((slot.first() == tag).then_some(bucket))
     }
 
     /// Lets `limit` decide about a request of a key, and charges the key if it passes.
@@ -115,7 +117,7 @@ impl<'a> Table<'a> {
 
     /// The same for a key that has no settled slot.
     #[inline]
-    fn charge_new(
+    pub fn charge_new(
         &self,
         tag: u64,
         limit: Limit,
