@@ -19,7 +19,7 @@ use super::sweep;
 use super::zone::{RateOf, Settings, Zone};
 use crate::core::bucket::BURST_MAX;
 use crate::core::rate::{Rate, REQUEST};
-use crate::nginx::conf::{borrowed, Conf, Refusal};
+use crate::nginx::conf::{borrowed, only_variable, Conf, Refusal};
 use crate::nginx::module::{self, main_conf, of_http, own, plain, plain_of, Directive};
 use crate::nginx::preaccess;
 use crate::shm::limiter::Limiter;
@@ -166,7 +166,8 @@ impl Directive for ZoneDirective {
         let Some((parameter, value)) = zone.filter(|(_, value)| !value.starts_with(b":")) else {
             return without_zone(cf);
         };
-        if ipv6_prefix.is_some() && text.as_bytes() != b"$binary_remote_addr" {
+        let is_address = only_variable(text.as_bytes()) == Some(b"binary_remote_addr");
+        if ipv6_prefix.is_some() && !is_address {
             return Err("\"ipv6_prefix\" needs the key \"$binary_remote_addr\"".into());
         }
         if !Limiter::is_supported() {

@@ -178,7 +178,7 @@ pub fn set(cf: *mut ngx_conf_t, setter: impl FnOnce(Conf) -> Result<(), Refusal>
 
 /// The name of the variable that is all of a text: `$name` or `${name}`. A text with `$1` is a
 /// script, because captures have no number.
-fn only_variable(text: &[u8]) -> Option<&[u8]> {
+pub fn only_variable(text: &[u8]) -> Option<&[u8]> {
     let name = text.strip_prefix(b"$")?;
     let name = match name.strip_prefix(b"{") {
         Some(name) => name.strip_suffix(b"}")?,

@@ -14,8 +14,9 @@ static PANICS: AtomicU64 = AtomicU64::new(0);
 
 /// Runs a callback; if it panics, answers `fallback`.
 ///
-/// What the callback had borrowed may be half changed then. Everything that outlives a callback
-/// is reached through generational handles, so a half-done change is a lost lookup, not a dangling one.
+/// What the callback had borrowed may be half changed then. What is shared bears a death at any instruction,
+/// and the rest that outlives a callback is reached through generational handles, so a half-done
+/// change is a lost lookup, not a dangling one.
 pub fn guard<T>(fallback: T, callback: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(callback)).unwrap_or(fallback)
 }

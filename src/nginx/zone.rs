@@ -187,7 +187,7 @@ unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, old: *mut c_void
         if let Some(Err(reason)) = change {
             return refuse(format_args!("{reason}"));
         }
-        declared.structure = mapped::<T>(pool, log);
+        declared.structure = mapped::<T>(pool, &name, log);
         match declared.structure {
             Some(_) => NGX_OK as ngx_int_t,
             None => refuse(format_args!("zone \"{name}\" is too small")),
@@ -196,7 +196,7 @@ unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, old: *mut c_void
 }
 
 /// Opens what an earlier configuration has left in the pool, else takes all of it and formats it.
-fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t, log: Log) -> Option<T> {
+fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t, name: &ngx_str_t, log: Log) -> Option<T> {
     // SAFETY: the pool is mapped and set up. `data` is ours: null in fresh memory, else the start of a
     // region that begins with its length in bytes (see below), and all access is by atomic words.
     unsafe {
@@ -204,7 +204,8 @@ fn mapped<T: Shared>(pool: *mut ngx_slab_pool_t, log: Log) -> Option<T> {
             let bytes = region.cast::<usize>().read();
             let kept = T::open(payload(region, bytes));
             if kept.is_none() {
-                let message = format_args!("{} has another layout, emptied", T::DIRECTIVE);
+                let directive = T::DIRECTIVE;
+                let message = format_args!("{directive} \"{name}\" has another layout, emptied");
                 log.write(NGX_LOG_WARN, message);
             }
             return kept.or_else(|| T::create(payload(region, bytes)));

@@ -1,8 +1,8 @@
 //! What all workers share: structures over a plain slice of atomic words.
 //!
-//! A worker may be killed at any instruction, so nothing here takes a lock: what is half written is
-//! found out by its checksum and is as good as absent. There are no pointers, only indexes:
-//! each process may have the memory elsewhere.
+//! A worker may be killed at any instruction, so nothing here takes a lock: what changes in one exchange
+//! is never half written, and what takes more is found out by its checksum and is as good as absent.
+//! There are no pointers, only indexes: each process may have the memory elsewhere.
 
 pub mod cache;
 pub mod limiter;
