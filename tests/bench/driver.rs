@@ -72,10 +72,10 @@ enum What {
     /// Instructions, keys held, CPU and requests/s of the limiter, beside limit_req and none
     Limit {
         /// Rounds under load; the medians are reported
-        #[arg(long, default_value_t = 9)]
+        #[arg(long, default_value_t = 15)]
         rounds: usize,
         /// Milliseconds of each run under load
-        #[arg(long, default_value_t = 1_000)]
+        #[arg(long, default_value_t = 700)]
         run: u64,
         /// Numbers of keys among which instructions are counted, beside one alone
         #[arg(long, value_delimiter = ',', default_values_t = [10_000, 100_000])]

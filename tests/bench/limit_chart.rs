@@ -10,7 +10,6 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use crate::chart::{Painting, FAINT, FONT, GRID, INK};
 use crate::limit::Results;
 use crate::limit_instructions::{Case, Row};
-use crate::report::thousands;
 
 const WIDTH: i32 = 1000;
 const TOP: i32 = 84;
@@ -73,7 +72,7 @@ fn label(row: &Row) -> String {
     let among = match row.held {
         None => "a full zone".to_owned(),
         Some(1) => "1 key".to_owned(),
-        Some(held) => format!("{} keys", thousands(held as f64)),
+        Some(_) => format!("{} keys", row.among()),
     };
     format!("{}, {}, {among}", row.case.name(), row.key.name()).replace('`', "")
 }

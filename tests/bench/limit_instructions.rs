@@ -7,6 +7,7 @@ use crate::common::client::Client;
 use crate::common::Numbers;
 use crate::limit::{Key, Limiter, Plan};
 use crate::limit_client::{ask_each, status};
+use crate::report::thousands;
 use crate::site::Site;
 
 /// Requests that are counted.
@@ -139,6 +140,13 @@ pub struct Row {
     pub functions: Vec<(String, f64)>,
 }
 
+impl Row {
+    /// How many keys are in the zone, for tables.
+    pub fn among(&self) -> String {
+        self.held.map_or("full".to_owned(), |held| thousands(held as f64))
+    }
+}
+
 /// Instructions of all kinds of calls.
 pub struct Instructions(pub Vec<Row>);
 
@@ -156,8 +164,8 @@ impl Instructions {
             (Case::Pass, Key::Address, Some(1)) => Some(beyond_floor.max(260.0)),
             (Case::Pass, Key::Address, Some(100_000)) => Some(beyond_floor.max(300.0)),
             (Case::Pass, ..) => Some(beyond_floor),
-            (Case::New, ..) => Some(400.0),
-            (Case::Refuse, ..) => Some(300.0),
+            (Case::New, Key::Address, _) => Some(400.0),
+            (Case::Refuse, Key::Address, _) => Some(300.0),
             _ => None,
         }
     }

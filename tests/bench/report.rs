@@ -27,7 +27,7 @@ fn write_report(out: &mut String, results: &Results, plan: &Plan, nginx: &str) -
         processor(),
     )?;
     writeln!(out, "![CPU per request](sendfile.svg)\n\n## Targets\n")?;
-    targets(out, results, plan)?;
+    targets(out, &list(results, plan))?;
     for &connections in &plan.connections {
         table(out, results, connections)?;
     }
@@ -78,22 +78,28 @@ fn calls(out: &mut String, results: &Results) -> fmt::Result {
 }
 
 /// One line of the list of targets.
-struct Target {
-    what: String,
-    limit: f64,
-    measured: f64,
+pub struct Target {
+    /// What was measured.
+    pub what: String,
     /// Whether less is better.
-    at_most: bool,
+    pub at_most: bool,
+    /// What it should be.
+    pub limit: f64,
+    /// What it is; not a number if it was not measured.
+    pub measured: f64,
 }
 
-fn targets(out: &mut String, results: &Results, plan: &Plan) -> fmt::Result {
+/// Writes the list of targets, of those that were measured.
+pub fn targets(out: &mut String, list: &[Target]) -> fmt::Result {
     writeln!(out, "| target | limit | measured | |\n|---|--:|--:|---|")?;
-    for target in list(results, plan).iter().filter(|target| target.measured.is_finite()) {
-        let Target { what, limit, measured, at_most } = target;
+    for target in list.iter().filter(|target| target.measured.is_finite()) {
+        let Target { what, at_most, limit, measured } = target;
         let met = if *at_most { measured <= limit } else { measured >= limit };
         let (sign, verdict) =
             (if *at_most { '≤' } else { '≥' }, if met { "met" } else { "missed" });
-        writeln!(out, "| {what} | {sign} {limit:.2} | {measured:.2} | {verdict} |")?;
+        // Counts are whole, ratios are not.
+        let digits = if *limit < 10.0 { 2 } else { 0 };
+        writeln!(out, "| {what} | {sign} {limit:.digits$} | {measured:.digits$} | {verdict} |")?;
     }
     Ok(())
 }
@@ -105,7 +111,7 @@ fn list(results: &Results, plan: &Plan) -> Vec<Target> {
     let store: fn(&Sample) -> f64 = |sample| sample.store_cpu;
     let mut list = Vec::new();
     let mut target = |what: String, at_most, limit, measured| {
-        list.push(Target { what, limit, measured, at_most });
+        list.push(Target { what, at_most, limit, measured });
     };
     for at in [64, 512] {
         let measured = results.ratio((OursCached, Static), at, cpu);
