@@ -51,7 +51,7 @@ fn list(results: &Results) -> Vec<Target> {
         if let Some(limit) = counted.target(row) {
             let (case, key, among) = (row.case.name(), row.key.name(), row.among());
             let what = format!("instructions: {case}, {key}, keys in the zone: {among}");
-            target(what, true, limit, row.smart_limit);
+            target(what, true, limit.round(), row.smart_limit.round());
         }
     }
     for table in &results.tables {
