@@ -5,8 +5,6 @@
 //! excess of the last request, we keep the level after it, which is one request more; so that an empty
 //! bucket is zero, and a key that was never seen is the same as one that has long been idle.)
 
-use std::cmp::Reverse;
-
 use super::rate::{Rate, REQUEST};
 
 /// The largest burst, in requests: with one request more a level still fits 32 bits.
@@ -145,10 +143,13 @@ impl Bucket {
 
     /// How much it matters that this bucket is kept: first what it holds, then how lately it was used.
     #[inline]
-    pub fn weight(self, rate: Rate, now: u64) -> (u64, Reverse<u32>) {
+    pub fn weight(self, rate: Rate, now: u64) -> (u64, u32) {
         let idle = self.idle(now);
-        (rate.left(self.level, idle), Reverse(idle))
+        (rate.left(self.level, idle), u32::MAX.wrapping_sub(idle))
     }
+
+    /// No bucket's weight is more.
+    pub const HEAVIEST: (u64, u32) = (u64::MAX, u32::MAX);
 
     /// What becomes of it at `now`, if that is not much later than [`IDLE_MAX`] after the last time.
     /// A limit whose rate is each request's own gives none: then nothing leaks here, and what has been idle

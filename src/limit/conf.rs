@@ -37,6 +37,14 @@ pub struct LimitConf {
     pub is_dry: bool,
 }
 
+impl LimitConf {
+    /// Whether it only says what it would do, in this location.
+    #[inline]
+    pub fn runs_dry(&self, location: &LocationConf) -> bool {
+        self.is_dry || location.dry_run == 1
+    }
+}
+
 /// A location's configuration. nginx's own setters write the plain fields, by offset.
 #[repr(C)]
 pub struct LocationConf {

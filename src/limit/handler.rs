@@ -87,44 +87,46 @@ fn decide(
             notes.decide(r, Status::Passed, limit.zone, excess);
             Ok(Passage::Declined)
         }
-        Err(held) => {
-            decide_by_one(r, conf, notes, Answered::new(limit, question, conf), held, turn)
-        }
+        Err(held) => decide_by_one(r, conf, notes, limit, question, held, turn),
     }
 }
 
-/// Decides where there is one limit that does not let the request pass at once, or has another key's
-/// place to find for it. `held`: the key's bucket, if it has one.
+/// Decides where there is one limit that does not let the request pass at once, or has to find a place for
+/// its key. `held`: the key's bucket, if it has one.
 #[inline(never)]
 fn decide_by_one(
     r: Request,
     conf: &LocationConf,
     notes: &Notes,
-    mut answered: Answered,
+    limit: &LimitConf,
+    question: Question,
     held: Option<Bucket>,
     turn: Turn,
 ) -> Result<Passage, NoMemory> {
-    let Question { limiter, tag, limit, .. } = answered.question;
-    answered.vote.offer = match held.map(|bucket| bucket.offer(&limit, turn.now)) {
-        None => limiter.charge_new(tag, limit, turn).0,
-        Some(Offer::Passes { .. }) => limiter.charge(tag, limit, turn).0,
+    let limiter = question.limiter;
+    let offer = match held.map(|bucket| bucket.offer(&question.limit, turn.now)) {
+        None => limiter.charge_new(question.tag, question.limit, turn).0,
+        Some(Offer::Passes { .. }) => limiter.charge(question.tag, question.limit, turn).0,
         Some(refused) => refused,
     };
-    let excess = answered.vote.excess();
-    match answered.vote.status() {
-        Status::Passed => {
+    let is_dry = limit.runs_dry(conf);
+    match offer {
+        Offer::Passes { delay: 0, excess, .. } => {
             limiter.count(Counter::Passed, turn);
-            notes.decide(r, Status::Passed, answered.zone, excess);
+            notes.decide(r, Status::Passed, limit.zone, excess);
             Ok(Passage::Declined)
         }
-        Status::Rejected => {
+        Offer::Refused { excess, wait } if !is_dry => {
             limiter.count(Counter::Rejected, turn);
-            notes.decide(r, Status::Rejected, answered.zone, excess);
-            report(r, conf, &answered);
-            reject(r, conf, notes, answered.vote.retry_after())
+            notes.decide(r, Status::Rejected, limit.zone, excess);
+            let vote = Vote { limit: question.limit, offer, is_dry };
+            report(r, conf, limit.zone, &question, vote);
+            reject(r, conf, notes, wait.div_ceil(1000))
         }
         _ => {
-            let refused = answered.refuses().then_some(0);
+            let vote = Vote { limit: question.limit, offer, is_dry };
+            let refused = matches!(offer, Offer::Refused { .. }).then_some(0);
+            let answered = Answered { zone: limit.zone, question, vote };
             conclude(r, conf, notes, &[answered], refused, turn)
         }
     }
@@ -200,7 +202,7 @@ fn log_long_key(r: Request, text: &ngx_str_t, key: &[u8]) {
 impl Answered {
     /// A limit that has not answered yet.
     fn new(conf: &LimitConf, question: Question, location: &LocationConf) -> Self {
-        let is_dry = conf.is_dry || location.dry_run == 1;
+        let is_dry = conf.runs_dry(location);
         let offer = Offer::Refused { excess: 0, wait: 0 };
         Self { zone: conf.zone, vote: Vote { limit: question.limit, offer, is_dry }, question }
     }
@@ -275,7 +277,7 @@ fn conclude(
             count(one, turn);
         }
         if other == place || (refused.is_none() && one.refuses()) {
-            report(r, conf, one);
+            report(r, conf, one.zone, &one.question, one.vote);
         }
     }
     if conf.tells_all() {
@@ -325,8 +327,8 @@ fn reject(
 
 /// Logs what a limit has said other than that the request passes, and remembers the key.
 #[inline]
-fn report(r: Request, conf: &LocationConf, one: &Answered) {
-    let (level, action, comma) = match one.vote.status() {
+fn report(r: Request, conf: &LocationConf, zone: Zone, question: &Question, vote: Vote) {
+    let (level, action, comma) = match vote.status() {
         Status::Passed | Status::Bypassed => return,
         Status::Rejected | Status::RejectedDryRun => {
             (conf.refusal_log_level(), "limiting requests", "")
@@ -336,18 +338,17 @@ fn report(r: Request, conf: &LocationConf, one: &Answered) {
         }
     };
     if r.log().writes(level) {
-        log(r, level, action, comma, one);
+        let dry_run = if vote.is_dry { ", dry run" } else { "" };
+        log(r, level, [action, dry_run, comma], vote.excess(), zone);
     }
-    one.question.limiter.count_heavy(one.question.tag, one.question.key);
+    question.limiter.count_heavy(question.tag, question.key);
 }
 
 /// In `limit_req`'s words, commas included.
-#[inline(never)]
-fn log(r: Request, level: u32, action: &str, comma: &str, one: &Answered) {
-    let excess = one.vote.excess();
+#[cold]
+fn log(r: Request, level: u32, [action, dry_run, comma]: [&str; 3], excess: u32, zone: Zone) {
     let (whole, part) = (excess / REQUEST, excess % REQUEST);
-    let dry_run = if one.vote.is_dry { ", dry run" } else { "" };
-    let zone = one.zone.name();
+    let zone = zone.name();
     r.log().write(
         level,
         format_args!("{action}{dry_run}, excess: {whole}.{part:03}{comma} by zone \"{zone}\""),

@@ -26,7 +26,7 @@ pub enum Counter {
     DelayedDryRun,
     /// Requests that a dry run would have refused.
     RejectedDryRun,
-    /// Keys that were put into the table.
+    /// Keys that were put into the table, or were about to be: each attempt has a number of its own.
     Inserted,
     /// Keys that gave way to others while they owed nothing any more.
     Evicted,

@@ -14,6 +14,9 @@ const ENTRIES_MAX: usize = 256;
 /// Entries of a set.
 const SET: usize = 8;
 
+/// A name is written anew after so many counts: two workers may have written it at once, or one died.
+const RENEWAL: u64 = 256;
+
 /// The most bytes of a key that are kept.
 pub const NAME_MAX: usize = 64;
 
@@ -60,7 +63,12 @@ impl<'a> Heaviest<'a> {
         let first = ((u128::from(tag) * sets) >> 64) as usize * SET;
         let tags = &self.tags[first..first + SET];
         match tags.iter().position(|word| word.load(Relaxed) == tag) {
-            Some(at) => _ = self.counts[first + at].fetch_add(1, Relaxed),
+            Some(at) => {
+                let count = self.counts[first + at].fetch_add(1, Relaxed);
+                if count % RENEWAL == 0 {
+                    self.write_name(first + at, tag, key);
+                }
+            }
             None => self.take(first, tag, key),
         }
     }

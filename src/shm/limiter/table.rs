@@ -25,7 +25,7 @@ use crate::core::bucket::{Bucket, Limit, Offer, Rest};
 use crate::core::rate::Rate;
 use crate::shm::pair::{Pair, Set, SET};
 
-/// Sets in which a key may be. Of 100 keys for 88 slots three lose 1, two would lose 4.
+/// Sets in which a key may be. A table that has 88 keys for 100 slots loses 1 of 100 keys with three, 4 with two.
 const CHOICES: usize = 3;
 
 /// The sets of a key.
@@ -333,18 +333,22 @@ fn free<'a>(sets: &Sets<'a>) -> Option<&'a Pair> {
 /// would only come again. `None`: the key itself is there by now.
 #[inline]
 fn least<'a>(sets: &Sets<'a>, tag: u64, rate: Rate, now: u64) -> Option<(&'a Pair, [u64; 2])> {
-    let mut least = None;
+    let (mut least, mut held) = (&sets[0][0], FREE);
+    let mut lightest = Bucket::HEAVIEST;
     for slot in sets.iter().copied().flatten() {
         let old = [slot.first(), slot.second()];
         if old[0] == tag {
             return None;
         }
-        let weight = (!is_settled(old[1]), Bucket::from_word(old[1]).weight(rate, now));
-        if least.is_none_or(|(lightest, _, _)| weight < lightest) {
-            least = Some((weight, slot, old));
+        let weight = match Bucket::from_word(old[1]) {
+            Bucket { level: 0, .. } => Bucket::HEAVIEST,
+            bucket => bucket.weight(rate, now),
+        };
+        if weight <= lightest {
+            (least, held, lightest) = (slot, old, weight);
         }
     }
-    least.map(|(_, slot, old)| (slot, old))
+    Some((least, held))
 }
 
 /// Whether a slot with this state has a bucket.
