@@ -207,6 +207,23 @@ fn a_subrequest_for_authorisation_may_be_what_is_limited() {
     );
 }
 
+/// nginx's own limiter leaves such a request, and its connection, behind for ever.
+#[test]
+fn a_mirror_s_request_is_not_held_back() {
+    let nginx = Setup::new()
+        .http("smart_limit_zone $arg_key zone=one:1m rate=1r/h;")
+        .server(
+            "location /mirrored { mirror /mirror; empty_gif; }
+            location /mirror { internal; smart_limit zone=one burst=9; empty_gif; }",
+        )
+        .start();
+    for _ in 0..5 {
+        assert_eq!(nginx.get("/mirrored?key=1").status, 200);
+    }
+    let delayed = nginx.error_log().matches("delaying request").count();
+    assert_eq!(delayed, 4, "that all are let through shows when nginx ends without open sockets");
+}
+
 /// Where Debian has the module of Lua for its nginx.
 const LUA: &str = "/usr/lib/nginx/modules/ngx_http_lua_module.so";
 

@@ -48,6 +48,12 @@ fn wait_in(nginx: &Nginx, clients: usize) -> Vec<Client> {
     clients
 }
 
+/// The workers, those that are shutting down among them.
+fn all_workers(nginx: &Nginx) -> impl Iterator<Item = process::Id> {
+    let living = process::living_in(nginx.prefix());
+    living.into_iter().filter(|id| process::title(*id).contains("worker"))
+}
+
 /// Waits until all these have had their turn, which has come, and looks at their answers.
 #[track_caller]
 fn assert_delayed(nginx: &Nginx, clients: Vec<Client>) {
@@ -55,8 +61,7 @@ fn assert_delayed(nginx: &Nginx, clients: Vec<Client>) {
     wait_until("everybody's turn", || {
         // An old worker takes no connection that would wake it: this signal has it look at the
         // clock, and open its log again.
-        let workers = process::living_in(nginx.prefix());
-        for worker in workers.into_iter().filter(|id| process::title(*id).contains("worker")) {
+        for worker in all_workers(nginx) {
             process::signal(worker, Signal::USR1);
         }
         turns() == clients.len()
@@ -139,4 +144,38 @@ fn a_change_of_binary_under_load_fails_no_request() {
     }
     load.stop().assert_all_good();
     single.stop().assert_all_good();
+}
+
+/// It knows the rates of a configuration that has gone, and would forgive by them.
+#[test]
+fn an_old_worker_that_waits_for_a_request_takes_care_of_no_key() {
+    let (clock, setup) = Clock::into(
+        limited()
+            .http("smart_limit_zone $arg_k zone=changes:64k rate=100r/s;\n")
+            .http("smart_limit_zone $arg_k zone=hour:64k rate=1r/h;\n")
+            .limit("/changes", "smart_limit zone=changes;")
+            .limit("/waits", "smart_limit zone=hour burst=1;"),
+    );
+    let nginx = setup.start();
+    assert_eq!(nginx.get("/waits?k=a").status, 200);
+    let mut waiting = nginx.connect();
+    waiting.ask("/waits?k=a");
+    nginx.wait_for_error("delaying request");
+    nginx.reconfigure(|text| text.replace("rate=100r/s", "rate=1r/h"));
+    nginx.reload();
+    assert_eq!(all_workers(&nginx).count(), 2, "the old one waits");
+    assert_eq!([0; 2].map(|_| nginx.get("/changes?k=a").status), [200, 503]);
+    for _ in 0..3 {
+        // Time for a look after all keys, and a signal for all workers to notice the time.
+        clock.advance_seconds(61);
+        let looks = || nginx.error_log().matches("reopening logs").count();
+        let before = looks();
+        for worker in all_workers(&nginx) {
+            process::signal(worker, Signal::USR1);
+        }
+        wait_until("both workers' look at the clock", || looks() >= before + 2);
+        assert_eq!(nginx.get("/changes?k=a").status, 503, "the hour has not gone by");
+    }
+    clock.advance_seconds(3600);
+    assert_delayed(&nginx, vec![waiting]);
 }
