@@ -25,7 +25,8 @@ use crate::core::bucket::{Bucket, Limit, Offer, Rest};
 use crate::core::rate::Rate;
 use crate::shm::pair::{Pair, Set, SET};
 
-/// Sets in which a key may be. A table that has 88 keys for 100 slots loses 1 of 100 keys with three, 4 with two.
+/// Sets in which a key may be. Of as many keys as fill 88 slots of 100, one in 100 finds no room in three
+/// sets, four in two.
 const CHOICES: usize = 3;
 
 /// The sets of a key.
