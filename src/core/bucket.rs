@@ -151,9 +151,9 @@ impl Bucket {
     /// No bucket's weight is more.
     pub const HEAVIEST: (u64, u32) = (u64::MAX, u32::MAX);
 
-    /// What becomes of it at `now`, if that is not much later than [`IDLE_MAX`] after the last time.
-    /// A limit whose rate is each request's own gives none: then nothing leaks here, and what has been idle
-    /// for longer than [`IDLE_MAX`] counts as idle for so long.
+    /// What becomes of it at `now`, if it is asked so again within 12 days. A limit whose rate is each
+    /// request's own gives none: then nothing leaks here, and what has been idle for longer counts as idle
+    /// for 12.4 days.
     pub fn rest(self, rate: Option<Rate>, now: u64) -> Rest {
         let rewritten = match rate {
             Some(rate) => Self { level: self.level_at(rate, now), last: now as u32 },
