@@ -56,13 +56,15 @@ mod real {
         }
 
         /// Changes both words if they are `old`. Tells whether they were.
+        ///
+        /// Others may read halves of the pair meanwhile. They are other processes, as a process accesses
+        /// it from one thread at a time, and there the processor's rules count: it writes aligned halves
+        /// whole.
         #[inline]
         pub fn exchange(&self, old: [u64; 2], new: [u64; 2]) -> bool {
             let both = std::ptr::from_ref(self).cast::<u128>().cast_mut();
-            // SAFETY: the pair is valid, aligned to 16 bytes and made of atomics, so writing through a
-            // shared reference is allowed. That others read halves of it meanwhile is between
-            // processes, where the processor's rules count: it writes aligned halves whole. A
-            // process accesses a pair from one thread at a time.
+            // SAFETY: the pair is valid, aligned to 16 bytes, and made of atomics, which may be written
+            // through a shared reference.
             let both = unsafe { AtomicU128::from_ptr(both) };
             both.compare_exchange(joined(old), joined(new), SeqCst, Acquire).is_ok()
         }
