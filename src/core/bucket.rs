@@ -18,6 +18,10 @@ const CLOCK_STEP: u32 = 60_000;
 /// clock of 32 bits comes round: 12.4 days.
 const IDLE_MAX: u32 = 1 << 30;
 
+/// A bucket of which nobody knows how fast it leaks is forgotten when it was idle for longer, in
+/// milliseconds: 45 days, of the 49.7 in which the clock comes round.
+const UNKNOWN_MAX: u32 = 45 * 86_400_000;
+
 /// What a limit asks of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
@@ -151,17 +155,16 @@ impl Bucket {
     /// No bucket's weight is more.
     pub const HEAVIEST: (u64, u32) = (u64::MAX, u32::MAX);
 
-    /// What becomes of it at `now`, if it is asked so again within 12 days. A limit whose rate is each
-    /// request's own gives none: then nothing leaks here, and what has been idle for longer counts as idle
-    /// for 12.4 days.
+    /// What becomes of it at `now`, if it is asked so again within four days. A limit whose rate is each
+    /// request's own gives none: then nothing leaks here, and the bucket stays as it is for 45 days.
     pub fn rest(self, rate: Option<Rate>, now: u64) -> Rest {
-        let rewritten = match rate {
-            Some(rate) => Self { level: self.level_at(rate, now), last: now as u32 },
-            None => Self { level: self.level, last: (now as u32).wrapping_sub(IDLE_MAX) },
+        let Some(rate) = rate else {
+            let is_over = self.level == 0 || self.idle(now) > UNKNOWN_MAX;
+            return if is_over { Rest::IsEmpty } else { Rest::Stays };
         };
-        match rewritten.level {
+        match self.level_at(rate, now) {
             0 => Rest::IsEmpty,
-            _ if self.idle(now) > IDLE_MAX => Rest::Becomes(rewritten),
+            level if self.idle(now) > IDLE_MAX => Rest::Becomes(Self { level, last: now as u32 }),
             _ => Rest::Stays,
         }
     }
@@ -260,16 +263,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_without_a_rate_of_its_own_stays_idle_for_ever() {
-        let limit = limit("1r/h", 0);
-        let mut bucket = of(1, &limit, 0);
-        for day in 1..=200 {
-            match bucket.rest(None, day * DAY) {
-                Rest::Stays => {}
-                Rest::IsEmpty => panic!("forgotten after {day} days"),
-                Rest::Becomes(rewritten) => bucket = rewritten,
-            }
-            assert_eq!(bucket.level_at(limit.rate, day * DAY), 0, "day {day}");
+    fn a_bucket_without_a_rate_of_its_own_stays_for_45_days() {
+        let limit = limit("1r/40d", 0);
+        let bucket = of(1, &limit, 0);
+        for day in 1..=49 {
+            let forgotten = day > 45;
+            let rest = if forgotten { Rest::IsEmpty } else { Rest::Stays };
+            assert_eq!(bucket.rest(None, day * DAY), rest, "day {day}");
+            let passes = matches!(bucket.offer(&limit, day * DAY), Offer::Passes { .. });
+            assert_eq!(passes, day >= 40, "day {day}");
         }
     }
 

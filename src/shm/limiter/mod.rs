@@ -118,7 +118,7 @@ impl<'a> Limiter<'a> {
     }
 
     /// Looks after a slice of the slots, the next one. It is to be called so often that a thousand
-    /// calls fit into 12 days; `rate` is that of all keys, if they have one.
+    /// calls fit into four days; `rate` is that of all keys, if they have one.
     pub fn sweep(&self, rate: Option<Rate>, now: u64) {
         let sets = self.table.capacity() / SET;
         let slice = (sets / SLICES).max(SLICE_MIN);
