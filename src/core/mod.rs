@@ -24,6 +24,7 @@ pub mod path;
 pub mod pipeline;
 pub mod policy;
 pub mod rate;
+pub mod room;
 pub mod value;
 pub mod verdict;
 
