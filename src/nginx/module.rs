@@ -37,6 +37,10 @@ pub trait Module: 'static {
         inner: &mut Self::Location,
     ) -> Result<(), Refusal>;
 
+    /// Runs when a configuration has been accepted, at start and at each reload: in the master, when the zones are
+    /// mapped and before its workers are there. Those of the configuration before still run.
+    fn accepted(_: &Self::Main) {}
+
     /// Runs when a process of nginx has started that serves requests or keeps its house.
     fn start();
 
@@ -138,6 +142,7 @@ pub const fn module<M: Module>(
         ctx: callbacks.cast_mut().cast(),
         commands,
         type_: NGX_HTTP_MODULE as ngx_uint_t,
+        init_module: Some(init_module::<M>),
         init_process: Some(init_process::<M>),
         exit_process: Some(exit_process::<M>),
         ..ngx_module_t::default()
@@ -193,13 +198,30 @@ pub fn main_conf<M: Module>(cf: Conf) -> &'static mut M::Main {
 
 /// What the `http` block of the running configuration keeps of a module. `None`: there is no such block.
 pub fn running_main_conf<M: Module>() -> Option<&'static M::Main> {
-    // SAFETY: a process that has started has a cycle, whose `conf_ctx` has a place for each module; that of
-    // `http` is null without an `http` block, else it is as in `main_conf`.
+    // SAFETY: a process that has started has a cycle.
+    unsafe { main_conf_of::<M>(ngx_cycle) }
+}
+
+/// # Safety
+/// The configuration of the cycle has been read.
+unsafe fn main_conf_of<M: Module>(cycle: *const ngx_cycle_t) -> Option<&'static M::Main> {
+    // SAFETY: the cycle's `conf_ctx` has a place for each module; that of `http` is null without an `http`
+    // block, else it is as in `main_conf`.
     unsafe {
-        let context = *(*ngx_cycle).conf_ctx.add(ngx_http_module.index);
+        let context = *(*cycle).conf_ctx.add(ngx_http_module.index);
         let context = context.cast::<ngx_http_conf_ctx_t>().as_ref()?;
         (*context.main_conf.add(M::module().ctx_index)).cast::<M::Main>().as_ref()
     }
+}
+
+unsafe extern "C" fn init_module<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
+    guard(NGX_ERROR as ngx_int_t, || {
+        // SAFETY: nginx passes the new cycle, which it has read; `ngx_cycle` is still the one before.
+        if let Some(main) = unsafe { main_conf_of::<M>(cycle) } {
+            M::accepted(main);
+        }
+        NGX_OK as ngx_int_t
+    })
 }
 
 unsafe extern "C" fn init_process<M: Module>(_cycle: *mut ngx_cycle_t) -> ngx_int_t {

@@ -9,8 +9,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
-    ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_slab_alloc, ngx_slab_pool_t, ngx_str_t,
-    NGX_ERROR, NGX_LOG_EMERG, NGX_LOG_WARN, NGX_OK,
+    ngx_int_t, ngx_shared_memory_add, ngx_shm_zone_t, ngx_shmtx_lock, ngx_shmtx_t,
+    ngx_shmtx_unlock, ngx_slab_alloc, ngx_slab_pool_t, ngx_str_t, NGX_ERROR, NGX_LOG_EMERG,
+    NGX_LOG_WARN, NGX_OK,
 };
 
 use super::conf::{parse_size, Conf, Refusal};
@@ -47,6 +48,12 @@ pub trait Shared: Sized + 'static {
         _old: &Self::Settings,
         _new: &Self::Settings,
     ) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether the structure has room for what the configuration says of the zone; else the reason for which
+    /// the configuration is refused.
+    fn fits(&self, _: &ngx_str_t, _: &Self::Settings) -> Result<(), String> {
         Ok(())
     }
 }
@@ -136,6 +143,18 @@ impl<T: Shared> Zone<T> {
         self.declared()?.structure.as_ref()
     }
 
+    /// Runs `work` on the structure while no other process does so. `None`: not mapped yet.
+    ///
+    /// It holds the lock of the zone's slab pool, which nginx opens when a worker dies in it. (No other lock in
+    /// shared memory would be.) So the structure may be half changed then: `work` must bear it. It must be
+    /// short, because others wait for it, and must not come back here for the same zone.
+    #[inline]
+    pub fn exclusively<R>(&self, work: impl FnOnce(&'static T) -> R) -> Option<R> {
+        let structure = self.get()?;
+        let _lock = Lock::of(self.0);
+        Some(work(structure))
+    }
+
     /// What its directive says of it. `None`: no directive has declared it.
     #[inline]
     pub fn settings(&self) -> Option<&'static T::Settings> {
@@ -147,6 +166,29 @@ impl<T: Shared> Zone<T> {
         // SAFETY: as in `name`; `declare` has set `data`, with memory of the configuration's lifetime,
         // and only `init` changes it, before any request.
         unsafe { (*self.0.as_ptr()).data.cast::<Declared<T>>().as_ref() }
+    }
+}
+
+/// The lock of a zone's slab pool, held.
+struct Lock(*mut ngx_shmtx_t);
+
+impl Lock {
+    fn of(zone: NonNull<ngx_shm_zone_t>) -> Self {
+        // SAFETY: the zone is mapped, because its structure is; nginx has set up the pool that its memory
+        // begins with, lock included (`ngx_init_zone_pool`).
+        unsafe {
+            let pool = (*zone.as_ptr()).shm.addr.cast::<ngx_slab_pool_t>();
+            let mutex = &raw mut (*pool).mutex;
+            ngx_shmtx_lock(mutex);
+            Self(mutex)
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // SAFETY: `of` has locked it, in this process; the zone stays mapped while its configuration runs.
+        unsafe { ngx_shmtx_unlock(self.0) }
     }
 }
 
@@ -187,11 +229,14 @@ unsafe extern "C" fn init<T: Shared>(zone: *mut ngx_shm_zone_t, old: *mut c_void
         if let Some(Err(reason)) = change {
             return refuse(format_args!("{reason}"));
         }
-        declared.structure = mapped::<T>(pool, &name, log);
-        match declared.structure {
-            Some(_) => NGX_OK as ngx_int_t,
-            None => refuse(format_args!("zone \"{name}\" is too small")),
+        let Some(structure) = mapped::<T>(pool, &name, log) else {
+            return refuse(format_args!("zone \"{name}\" is too small"));
+        };
+        if let Err(reason) = structure.fits(&name, &declared.settings) {
+            return refuse(format_args!("{reason}"));
         }
+        declared.structure = Some(structure);
+        NGX_OK as ngx_int_t
     })
 }
 
