@@ -15,6 +15,7 @@
 
 pub mod address;
 pub mod bucket;
+pub mod cookie;
 pub mod flight;
 pub mod hash;
 pub mod id;
@@ -25,6 +26,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod rate;
 pub mod room;
+pub mod token;
 pub mod value;
 pub mod verdict;
 
