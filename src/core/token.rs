@@ -14,14 +14,14 @@
 //! | 16 | nonce |
 //! | 16 | signature |
 
-use std::error::Error;
+mod keys;
+
 use std::fmt;
 use std::num::NonZeroU64;
 
-use base64::prelude::{Engine, BASE64_URL_SAFE_NO_PAD};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use siphasher::sip::SipHasher13;
+
+pub use keys::{Keys, SecretError, TokenText};
 
 /// The layout of a token.
 const VERSION: u8 = 1;
@@ -32,9 +32,6 @@ const TIME_MAX: u64 = (1 << 40) - 1;
 /// How far in the future a token may have been signed, in seconds: what the clocks of two machines with the
 /// same secret may differ by.
 const AHEAD_MAX: u64 = 60;
-
-/// The fewest bytes of a secret.
-const SECRET_MIN: usize = 16;
 
 /// 128 random bits: who a visitor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,115 +131,89 @@ impl Token {
     }
 }
 
-/// A signed token, as the value of a cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenText([u8; Self::LENGTH]);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl TokenText {
-    /// The bytes of each token's text.
-    pub const LENGTH: usize = 64;
+    const NONCE: Nonce = Nonce([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    const NOW: u64 = 1_795_348_800;
 
-    /// The text: letters, digits, `-` and `_`.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    #[test]
+    fn a_session_is_the_same_in_every_worker_and_after_every_upgrade() {
+        let session = Session::of(&NONCE);
+        assert_eq!(session.number(), 0x8972_1884_33a5_c5b7);
+        assert_eq!(session.to_string(), "8972188433a5c5b7");
+        assert_eq!(Session(NonZeroU64::MIN).to_string(), "0000000000000001");
     }
 
-    fn encode(words: &[[u8; 16]; 3]) -> Self {
-        let mut text = [0; Self::LENGTH];
-        let written = BASE64_URL_SAFE_NO_PAD.encode_slice(words.as_flattened(), &mut text);
-        debug_assert_eq!(written, Ok(Self::LENGTH));
-        Self(text)
-    }
-
-    fn decode(text: &[u8]) -> Option<[[u8; 16]; 3]> {
-        let text: &[u8; Self::LENGTH] = text.try_into().ok()?;
-        let mut words = [[0; 16]; 3];
-        BASE64_URL_SAFE_NO_PAD.decode_slice(text, words.as_flattened_mut()).ok()?;
-        Some(words)
-    }
-}
-
-/// A secret cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SecretError {
-    /// It has fewer than 16 bytes.
-    TooShort {
-        /// How many it has.
-        length: usize,
-    },
-    /// There is no memory for one more.
-    NoMemory,
-}
-
-impl fmt::Display for SecretError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooShort { length } => {
-                write!(
-                    f,
-                    "a secret must have at least {SECRET_MIN} bytes, and this one has {length}"
-                )
-            }
-            Self::NoMemory => f.write_str("there is no memory for one more secret"),
+    #[test]
+    fn half_a_life_is_over_to_the_second() {
+        for (life, at_half) in [(3600, 1800), (3601, 1800), (2, 1), (1, 0)] {
+            let token = Token::new(NONCE, NOW, life);
+            assert!(!token.is_half_over(NOW - 60) && !token.is_half_over(NOW + at_half), "{life}");
+            assert!(token.is_half_over(NOW + at_half + 1), "{life}");
+            assert!(token.is_half_over(u64::MAX), "{life}");
         }
     }
-}
 
-impl Error for SecretError {}
-
-/// An HMAC that has taken in its secret already.
-type Key = Hmac<Sha256>;
-
-/// What tokens are signed with: of one or more secrets the first signs, and all verify. So a secret is
-/// replaced by putting the new one before it, and taking the old one away when its tokens have expired.
-pub struct Keys {
-    first: Key,
-    others: Vec<Key>,
-}
-
-impl Keys {
-    /// The key of the secret that signs: any bytes, at least 16.
-    pub fn new(secret: &[u8]) -> Result<Self, SecretError> {
-        Ok(Self { first: key(secret)?, others: Vec::new() })
+    #[test]
+    fn a_renewal_is_a_new_life_of_the_same_age() {
+        let first = Token::new(NONCE, NOW, 1000);
+        let second = first.renewed(NOW + 600, 2000);
+        assert_eq!(second.nonce(), NONCE);
+        assert_eq!((first.age(NOW + 700), second.age(NOW + 700)), (700, 700));
+        assert_eq!((first.life_left(NOW + 700), second.life_left(NOW + 700)), (300, 1900));
+        // The half of the life it was given last: not of the time since it was issued.
+        assert!(first.is_half_over(NOW + 601) && !second.is_half_over(NOW + 1600));
+        assert!(second.is_half_over(NOW + 1601));
+        let third = second.renewed(NOW + 2599, 10);
+        assert_eq!((third.age(NOW + 2599), third.life_left(NOW + 2599)), (2599, 10));
     }
 
-    /// Adds a secret whose tokens are verified too.
-    pub fn add(&mut self, secret: &[u8]) -> Result<(), SecretError> {
-        let key = key(secret)?;
-        self.others.try_reserve(1).map_err(|_| SecretError::NoMemory)?;
-        self.others.push(key);
-        Ok(())
+    #[test]
+    fn a_clock_that_was_set_back_makes_nobody_younger_than_nothing() {
+        let token = Token::new(NONCE, NOW, 1000).renewed(NOW - 30, 500);
+        assert_eq!((token.age(NOW - 30), token.age(NOW + 1)), (0, 1));
+        assert!(
+            token.is_valid(NOW - 30) && token.is_valid(NOW + 499) && !token.is_valid(NOW + 500)
+        );
     }
 
-    /// A token's text, for a room.
-    pub fn sign(&self, room: &[u8], token: &Token) -> TokenText {
-        let (times, nonce) = (token.times(), token.nonce.0);
-        let mut signature = [0; 16];
-        let whole = mac(&self.first, &times, &nonce, room).finalize().into_bytes();
-        signature.iter_mut().zip(whole).for_each(|(byte, of_whole)| *byte = of_whole);
-        TokenText::encode(&[times, nonce, signature])
+    #[test]
+    fn times_end_where_40_bits_do() {
+        for token in [
+            Token::new(NONCE, u64::MAX, u64::MAX),
+            Token::new(NONCE, NOW, u64::MAX),
+            Token::new(NONCE, NOW, 1).renewed(u64::MAX, u64::MAX),
+        ] {
+            assert_eq!(token.expires, TIME_MAX);
+            assert_eq!(Token::of_words(token.times(), NONCE), Some(token));
+        }
     }
 
-    /// The token of a text that somebody has sent. `None`: it is not one that a secret of ours has signed for
-    /// this room, or it has expired, or was signed more than a minute in the future.
-    pub fn verify(&self, room: &[u8], text: &[u8], now: u64) -> Option<Token> {
-        let [times, nonce, signature] = TokenText::decode(text)?;
-        let is_of = |key| mac(key, &times, &nonce, room).verify_truncated_left(&signature).is_ok();
-        let is_genuine = is_of(&self.first) || self.others.iter().any(is_of);
-        let token = Token::of_words(times, Nonce(nonce)).filter(|_| is_genuine)?;
-        token.is_valid(now).then_some(token)
+    #[test]
+    fn another_version_is_no_token() {
+        let mut times = Token::new(NONCE, NOW, 1000).times();
+        for version in 0..=255 {
+            times[0] = version;
+            assert_eq!(Token::of_words(times, NONCE).is_some(), version == VERSION);
+        }
     }
-}
 
-fn key(secret: &[u8]) -> Result<Key, SecretError> {
-    match Key::new_from_slice(secret) {
-        Ok(key) if secret.len() >= SECRET_MIN => Ok(key),
-        _ => Err(SecretError::TooShort { length: secret.len() }),
+    #[test]
+    fn times_that_contradict_each_other_are_not_valid() {
+        let valid = Token { nonce: NONCE, issued: NOW, signed: NOW + 20, expires: NOW + 50 };
+        assert!(valid.is_valid(NOW + 20));
+        let contradictions = [
+            Token { issued: NOW + 21, ..valid },
+            Token { expires: NOW + 20, ..valid },
+            Token { signed: NOW + 51, ..valid },
+            Token { issued: NOW + 60, signed: NOW + 60, expires: NOW + 59, ..valid },
+        ];
+        for token in contradictions {
+            for now in NOW - 1..NOW + 70 {
+                assert!(!token.is_valid(now), "{token:?} at {now}");
+            }
+        }
     }
-}
-
-/// What is signed. All before the room's name is of one length, so that no two tokens are the same bytes. With a
-/// name of up to 23 bytes it is one block of SHA-256, and so is what HMAC makes of it.
-fn mac(key: &Key, times: &[u8; 16], nonce: &[u8; 16], room: &[u8]) -> Key {
-    key.clone().chain_update(times).chain_update(nonce).chain_update(room)
 }
