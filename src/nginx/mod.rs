@@ -6,9 +6,11 @@
 //! are not kept past a call that can finalise what they name, and whoever waits registers a
 //! cleanup that forgets them.
 
+pub mod answer;
 pub mod conf;
 pub mod event;
 pub mod guard;
+pub mod header;
 pub mod log;
 pub mod module;
 pub mod note;
@@ -32,6 +34,22 @@ pub fn now() -> u64 {
     // SAFETY: nginx updates this word in the worker's only thread.
     let now: ngx_msec_t = unsafe { nginx_sys::ngx_current_msec };
     now as u64
+}
+
+/// The time of day by nginx's clock, in seconds since 1970: as coarse as [`now`].
+#[inline]
+pub fn time_of_day() -> u64 {
+    // SAFETY: nginx has set up its cached time before it reads a configuration, and updates it in the process's
+    // only thread.
+    let seconds = unsafe { (*nginx_sys::ngx_cached_time).sec };
+    u64::try_from(seconds).unwrap_or(0)
+}
+
+/// Bytes that nobody can guess, from the kernel. `None`: it gives none.
+pub fn random<const LENGTH: usize>() -> Option<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 /// Whether this worker has been told to go and only finishes its requests.

@@ -5,10 +5,11 @@ use nginx_sys::{
     ngx_http_core_run_phases, ngx_http_finalize_request, ngx_http_handler_pt,
     ngx_http_phases_NGX_HTTP_PREACCESS_PHASE as PREACCESS_PHASE, ngx_http_request_t,
     ngx_http_test_reading, ngx_int_t, ngx_msec_t, ngx_post_event, ngx_posted_events, NGX_AGAIN,
-    NGX_DECLINED, NGX_OK,
+    NGX_DECLINED, NGX_DONE, NGX_OK,
 };
 
-use super::conf::{Conf, Refusal};
+use super::answer::{self, Answer};
+use super::conf::{ComplexValue, Conf, Refusal};
 use super::guard::guard;
 use super::phase::{self, INTERNAL_SERVER_ERROR};
 use super::request::Request;
@@ -22,6 +23,10 @@ pub enum Passage {
     /// It goes on after so many milliseconds, unless its client leaves. Then the handler is called again,
     /// and must decline. A request in the background is not held back.
     Delayed(u64),
+    /// It ends with this answer.
+    Answer(Answer),
+    /// It goes on to an operator's page, a URI or a named location, which is answered with this status.
+    Page { status: u16, page: ComplexValue },
 }
 
 /// Makes `$handler`, a function from a request to a [`Passage`], a handler of nginx by the name
@@ -56,6 +61,14 @@ pub fn run(r: Option<Request>, handler: impl Fn(Request) -> Passage) -> ngx_int_
         Passage::Declined => NGX_DECLINED as ngx_int_t,
         Passage::Status(status) => ngx_int_t::from(status as i16),
         Passage::Delayed(time) => delay(r, time),
+        Passage::Answer(answer) => {
+            answer::send(r, answer);
+            NGX_DONE as ngx_int_t
+        }
+        Passage::Page { status, page } => {
+            answer::show(r, status, page);
+            NGX_DONE as ngx_int_t
+        }
     }
 }
 

@@ -6,14 +6,15 @@ use std::ptr::{self, NonNull};
 use nginx_sys::{
     ngx_connection_t, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_finalize_request,
     ngx_http_get_flushed_variable, ngx_http_internal_redirect, ngx_http_request_t, ngx_int_t,
-    ngx_list_push, ngx_module_t, ngx_pnalloc, ngx_str_t, ngx_table_elt_t, ngx_uint_t, NGX_DONE,
-    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_OK,
+    ngx_module_t, ngx_pnalloc, ngx_str_t, ngx_uint_t, NGX_DONE, NGX_HTTP_GET, NGX_HTTP_HEAD,
+    NGX_OK,
 };
 
-use super::conf::{borrowed, ComplexValue};
+use super::conf::ComplexValue;
 use super::log::Log;
 use super::module::Module;
 use super::value::Value;
+use crate::core::address::Network;
 
 /// A handle to a request; valid until something finalises it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,11 @@ impl Request {
         self.get().method & (NGX_HTTP_GET | NGX_HTTP_HEAD) as usize != 0
     }
 
+    /// Whether its method is HEAD.
+    pub fn is_head(&self) -> bool {
+        self.get().method & NGX_HTTP_HEAD as usize != 0
+    }
+
     /// Whether its location has a content handler of its own, such as `proxy_pass`.
     pub fn has_content_handler(&self) -> bool {
         self.get().content_handler.is_some()
@@ -69,6 +75,27 @@ impl Request {
     /// Its connection to the client, valid as long as it.
     pub fn connection(&self) -> *mut ngx_connection_t {
         self.get().connection
+    }
+
+    /// The network of the client's address, which is the one that `realip` has found, if it was asked to.
+    /// `None`: it has no address, because it has come through a unix socket.
+    pub fn network(&self) -> Option<Network> {
+        // SAFETY: the connection is valid, and has an address, whose family says which structure it is. It may
+        // lie at any place, so it is copied.
+        unsafe {
+            let address = (*self.connection()).sockaddr;
+            match i32::from((*address).sa_family) {
+                libc::AF_INET => {
+                    let address = address.cast::<libc::sockaddr_in>().read_unaligned();
+                    Some(Network::V4(address.sin_addr.s_addr.to_ne_bytes()))
+                }
+                libc::AF_INET6 => {
+                    let address = address.cast::<libc::sockaddr_in6>().read_unaligned();
+                    Some(Network::of_ipv6(address.sin6_addr.s6_addr))
+                }
+                _ => None,
+            }
+        }
     }
 
     /// The log that names client and request.
@@ -178,25 +205,6 @@ impl Request {
         }
     }
 
-    /// Adds a header field to the response. The value is memory of the request or static. `false`:
-    /// there is no more memory.
-    pub fn add_header(&self, name: &'static str, value: &'static [u8]) -> bool {
-        // SAFETY: the list is the request's own; the new element is written whole before nginx reads it, and
-        // all-zero is one without the links that some versions have.
-        unsafe {
-            let list = &raw mut (*self.raw()).headers_out.headers;
-            let Some(field) = NonNull::new(ngx_list_push(list).cast::<ngx_table_elt_t>()) else {
-                return false;
-            };
-            let mut written: ngx_table_elt_t = std::mem::zeroed();
-            written.hash = 1;
-            written.key = borrowed(name.as_bytes());
-            written.value = borrowed(value);
-            field.write(written);
-        }
-        true
-    }
-
     /// Goes on with the request as if it had asked for `uri`, its arguments kept. The request may
     /// have ended when this returns. `uri` is memory of the request or the configuration.
     pub fn redirect(self, uri: &'static [u8]) {
@@ -209,7 +217,13 @@ impl Request {
 
     /// Gives up the reference to the request that a phase holds beside the one that a redirect has taken.
     pub fn release(self) {
-        // SAFETY: the redirect has counted the request up, so it is still valid.
-        unsafe { ngx_http_finalize_request(self.raw(), NGX_DONE as ngx_int_t) }
+        // The redirect has counted the request up, so it is still valid.
+        self.finalize(NGX_DONE as ngx_int_t);
+    }
+
+    /// Ends the request with what nginx's functions return, or a status. It may be gone when this returns.
+    pub fn finalize(self, rc: ngx_int_t) {
+        // SAFETY: the request is valid.
+        unsafe { ngx_http_finalize_request(self.raw(), rc) }
     }
 }

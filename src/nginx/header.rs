@@ -1,0 +1,74 @@
+//! Header fields of requests and responses.
+//!
+//! nginx keeps them in lists, and beside that has pointers to those that it knows, whose types differ from
+//! version to version. The lists do not.
+
+use std::ptr::{self, NonNull};
+
+use nginx_sys::{ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t};
+
+use super::conf::borrowed;
+use super::request::Request;
+
+impl Request {
+    /// The values of all fields of a name that the client has sent, in their order: memory of the request.
+    pub fn headers(self, name: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
+        // SAFETY: the request is valid, and has its list before any phase runs.
+        let fields = unsafe { fields(&raw mut (*self.raw()).headers_in.headers) };
+        fields.filter_map(move |field| {
+            // SAFETY: nginx has written the field, whose texts are in the request's memory.
+            let (key, value) = unsafe { (lasting((*field).key), lasting((*field).value)) };
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// Adds a header field to the response. The value is memory of the request or static. `false`:
+    /// there is no more memory.
+    pub fn add_header(self, name: &'static str, value: &'static [u8]) -> bool {
+        // SAFETY: the list is the request's own; the new element is written whole before nginx reads it, and
+        // all-zero is one without the links that some versions have.
+        unsafe {
+            let list = &raw mut (*self.raw()).headers_out.headers;
+            let Some(field) = NonNull::new(ngx_list_push(list).cast::<ngx_table_elt_t>()) else {
+                return false;
+            };
+            let mut written: ngx_table_elt_t = std::mem::zeroed();
+            written.hash = 1;
+            written.key = borrowed(name.as_bytes());
+            written.value = borrowed(value);
+            field.write(written);
+        }
+        true
+    }
+}
+
+/// The fields in a list.
+///
+/// # Safety
+/// The list is one of a request's, and lives as long as the iterator is used.
+unsafe fn fields(list: *mut ngx_list_t) -> impl Iterator<Item = *mut ngx_table_elt_t> {
+    // SAFETY: the caller vouches for it.
+    let mut part: *mut ngx_list_part_t = unsafe { &raw mut (*list).part };
+    let mut place = 0;
+    std::iter::from_fn(move || {
+        // SAFETY: each part has as many elements as it says, which are fields, and the last one no next.
+        unsafe {
+            while place >= (*part).nelts {
+                part = NonNull::new((*part).next)?.as_ptr();
+                place = 0;
+            }
+            place += 1;
+            Some((*part).elts.cast::<ngx_table_elt_t>().add(place - 1))
+        }
+    })
+}
+
+/// # Safety
+/// The text is memory of the request, or lasts longer.
+unsafe fn lasting(text: ngx_str_t) -> &'static [u8] {
+    match text.len {
+        0 => &[],
+        // SAFETY: the caller vouches for it.
+        length => unsafe { &*ptr::slice_from_raw_parts(text.data, length) },
+    }
+}
