@@ -1,9 +1,31 @@
-//! The page that who waits sees.
+//! The page that who waits sees: one document that needs nothing else, and asks by itself how it stands.
+//!
+//! Where scripts run it asks for `accept::ROOM_TYPE` and shows what has changed. Where none runs, also because
+//! a site's Content-Security-Policy forbids it, the document refreshes itself. It must do so by its own `meta`,
+//! which the script takes away: a `Refresh` field would reload it under the script's hands.
+
+mod words;
 
 use std::io::{self, Write};
 
 use super::accept::Language;
-use super::report::Report;
+use super::json;
+use super::report::{Report, Status};
+use super::rules::Order;
+use words::Words;
+
+/// The document; what is in braces is filled in.
+const ROOM: &str = include_str!("page/room.html");
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+/// How it refreshes itself. The script makes it a comment before it is read.
+const REFRESH: &str = include_str!("page/refresh.html");
+
+/// The most bytes of a page beside the room's name.
+pub const LENGTH_MAX: usize = 16 * 1024;
+
+/// The progress of who is in.
+const PROGRESS_MAX: u64 = 1000;
 
 /// How the page was asked for: whether it may ask again by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +38,7 @@ pub enum Method {
 
 /// The most bytes that the page takes.
 pub fn length_max(report: &Report) -> usize {
-    report.room.len().saturating_mul(6).saturating_add(12_000)
+    json::length_max(report).saturating_add(LENGTH_MAX)
 }
 
 /// Writes the page of a report: of a full room, or else of one who waits.
@@ -30,6 +52,162 @@ pub fn render(
     method: Method,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let _ = (report, language, method);
-    out.write_all(b"<!doctype html>")
+    Page { report, method, words: Words::of(language) }.fill(ROOM, out)
+}
+
+struct Page<'a> {
+    report: &'a Report<'a>,
+    method: Method,
+    words: &'static Words,
+}
+
+impl Page<'_> {
+    /// Writes a template.
+    fn fill(&self, template: &str, out: &mut dyn Write) -> io::Result<()> {
+        let mut rest = template;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (name, after) = after.split_once('}').unwrap_or_default();
+            out.write_all(before.as_bytes())?;
+            self.write(name, out)?;
+            rest = after;
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    /// Writes what has that name.
+    fn write(&self, name: &str, out: &mut dyn Write) -> io::Result<()> {
+        let Report { position, waiting, refresh_seconds, .. } = *self.report;
+        let is_full = self.report.status == Status::Full;
+        let is_get = self.method == Method::Get;
+        let is_drawn = self.report.order == Order::Random;
+        let text = match name {
+            "style" => STYLE,
+            "script" => SCRIPT,
+            "report" => return json::write(self.report, &mut Escaped(out)),
+            "phrases" => return self.write_phrases(&mut Escaped(out)),
+            "refresh" if is_get => return self.fill(REFRESH, out),
+            "refresh" => "",
+            "refresh_seconds" => return write!(out, "{refresh_seconds}"),
+            "method" => either(is_get, "get", "other"),
+            "order" => either(is_drawn, "random", "fifo"),
+            "no_place" => either(is_full || is_drawn, " hidden", ""),
+            "no_lot" => either(is_full || !is_drawn, " hidden", ""),
+            "no_estimate" => either(is_full, " hidden", ""),
+            "title" if position.is_some() => return self.write_phrase("title", position, out),
+            "title" | "heading" => self.word(either(is_full, "full", "waiting")),
+            "lead" if is_full => self.word("lead_full"),
+            "keep" if is_full => self.word("keep_full"),
+            "keep" if !is_get => self.word("keep_other"),
+            "noscript" if !is_get => self.word("noscript_other"),
+            "label" => self.word(either(position.is_some(), "place", "joining")),
+            "position" if position.is_none() => "…",
+            "position" => return write_count(position.unwrap_or_default(), out),
+            "value" => return write!(out, "{}", progress(position, waiting)),
+            "waiting" => {
+                let phrase = either(waiting == 1, "person", "people");
+                return self.write_phrase(phrase, Some(waiting), out);
+            }
+            "wait" => {
+                let (phrase, number) = wait(self.report.wait_seconds);
+                return self.write_phrase(phrase, number, out);
+            }
+            _ => self.word(name),
+        };
+        out.write_all(text.as_bytes())
+    }
+
+    fn word(&self, name: &str) -> &'static str {
+        self.words.get(name).unwrap_or_default()
+    }
+
+    /// Writes a phrase, with the number in its place.
+    fn write_phrase(&self, name: &str, number: Option<u64>, out: &mut dyn Write) -> io::Result<()> {
+        let phrase = self.word(name);
+        let Some((before, after)) = phrase.split_once('#') else {
+            return out.write_all(phrase.as_bytes());
+        };
+        out.write_all(before.as_bytes())?;
+        write_count(number.unwrap_or_default(), out)?;
+        out.write_all(after.as_bytes())
+    }
+
+    /// Writes what the script needs of the words, as JSON. None of them has a character that JSON escapes.
+    fn write_phrases(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut separator = '{';
+        for (name, text) in self.words.phrases {
+            write!(out, "{separator}\"{name}\":\"{text}\"")?;
+            separator = ',';
+        }
+        out.write_all(b"}")
+    }
+}
+
+fn either(condition: bool, yes: &'static str, no: &'static str) -> &'static str {
+    if condition {
+        yes
+    } else {
+        no
+    }
+}
+
+/// How far he has come, of `PROGRESS_MAX`: as if he had joined behind all who wait. The script knows better.
+fn progress(position: Option<u64>, waiting: u64) -> u64 {
+    let position = position.unwrap_or(u64::MAX);
+    let passed = waiting.saturating_sub(position).saturating_add(1);
+    passed
+        .saturating_mul(PROGRESS_MAX)
+        .checked_div(waiting.max(1).saturating_add(1))
+        .unwrap_or_default()
+}
+
+/// The phrase for a time as a person would say it, and its number.
+fn wait(seconds: Option<u64>) -> (&'static str, Option<u64>) {
+    let Some(seconds) = seconds else {
+        return ("unknown", None);
+    };
+    let minutes = seconds.saturating_add(30) / 60;
+    let fives = minutes.saturating_add(2) / 5;
+    let half_hours = minutes.saturating_add(15) / 30;
+    match (seconds, minutes, fives, half_hours) {
+        (0..60, ..) => ("moment", None),
+        (_, 1, ..) => ("minute", None),
+        (_, 0..10, ..) => ("minutes", Some(minutes)),
+        (.., 0..12, _) => ("minutes", Some(fives.saturating_mul(5))),
+        (.., 2) => ("hour", None),
+        (.., 48..) => ("day", None),
+        (.., half_hours) if half_hours % 2 == 0 => ("hours", Some(half_hours / 2)),
+        (.., half_hours) => ("half_hours", Some(half_hours / 2)),
+    }
+}
+
+/// Writes a number with its digits in groups.
+fn write_count(number: u64, out: &mut dyn Write) -> io::Result<()> {
+    match number {
+        0..1000 => write!(out, "{number}"),
+        _ => {
+            write_count(number / 1000, out)?;
+            write!(out, ",{:03}", number % 1000)
+        }
+    }
+}
+
+/// What is written to it stands in a text or in an attribute between single quotes.
+struct Escaped<'a>(&'a mut dyn Write);
+
+impl Write for Escaped<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for byte in bytes {
+            match byte {
+                b'&' => self.0.write_all(b"&amp;")?,
+                b'<' => self.0.write_all(b"&lt;")?,
+                b'\'' => self.0.write_all(b"&#39;")?,
+                _ => self.0.write_all(&[*byte])?,
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

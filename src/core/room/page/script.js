@@ -1,0 +1,139 @@
+(() => {
+  const type = "application/vnd.ngx-smart.room+json";
+  const element = (id) => document.getElementById(id);
+  const { dataset } = element("room");
+  const phrases = JSON.parse(dataset.phrases);
+  const isGet = dataset.method === "get";
+  const isDrawn = dataset.order === "random";
+  const url = location.origin + location.pathname + location.search;
+  let refresh, timer, request, isOver, spokenAt = 0;
+  // Polls in a row that failed, and that found no place: where cookies are off, none will.
+  let failed = 0, unplaced = navigator.cookieEnabled ? 0 : 2;
+
+  const write = (id, text) => {
+    if (element(id).textContent !== text) element(id).textContent = text;
+  };
+  const count = (number) => number.toLocaleString(document.documentElement.lang);
+  const phrase = (name, number) => phrases[name].replace("#", count(number ?? 0));
+
+  // As a person would say it, and as the page says it before any script runs.
+  const wait = (seconds) => {
+    if (seconds === null) return phrase("unknown");
+    if (seconds < 60) return phrase("moment");
+    const minutes = Math.floor((seconds + 30) / 60);
+    if (minutes < 10) return phrase(minutes === 1 ? "minute" : "minutes", minutes);
+    const fives = Math.floor((minutes + 2) / 5) * 5;
+    if (fives < 60) return phrase("minutes", fives);
+    const halves = Math.floor((minutes + 15) / 30);
+    if (halves >= 48) return phrase("day");
+    if (halves === 2) return phrase("hour");
+    return phrase(halves % 2 ? "half_hours" : "hours", Math.floor(halves / 2));
+  };
+
+  // The tab's memory, which may be forbidden: the place first seen, from which progress is measured.
+  const key = (room) => "smart_limit_room_" + room;
+  const first = ({ room, position }) => {
+    try {
+      position = Math.max(position, +sessionStorage.getItem(key(room)) || 0);
+      sessionStorage.setItem(key(room), position);
+    } catch {}
+    return position;
+  };
+  const forget = ({ room }) => {
+    try {
+      sessionStorage.removeItem(key(room));
+    } catch {}
+  };
+
+  const show = (report) => {
+    const { status, position, waiting } = report;
+    const isFull = status === "full";
+    write("heading", phrases[isFull ? "full" : "waiting"]);
+    write("lead", phrases[isFull ? "lead_full" : "lead"]);
+    write("keep", phrases[isFull ? "keep_full" : isGet ? "keep" : "keep_other"]);
+    element("place").hidden = isFull || isDrawn;
+    element("lot").hidden = isFull || !isDrawn;
+    element("estimate").hidden = isFull;
+    write("label", phrases[position ? "place" : "joining"]);
+    write("position", position ? count(position) : "…");
+    write("waiting", phrase(waiting === 1 ? "person" : "people", waiting));
+    write("wait", wait(report.wait_seconds));
+    document.title = position ? phrase("title", position) : element("heading").textContent;
+    if (!position) return;
+    const from = first(report);
+    element("progress").value = (1000 * (from - position + 1)) / (from + 1);
+    if (Date.now() - spokenAt < 30000) return;
+    spokenAt = Date.now();
+    write("spoken", phrase("spoken", position).replace("~", wait(report.wait_seconds)));
+  };
+
+  const note = (name) => write("note", name ? phrases[name] : "");
+
+  const hear = (report) => {
+    const isIn = report.status === "admitted" || report.status === "passed";
+    element("again").hidden = isGet || !isIn;
+    failed = 0;
+    if (isIn) {
+      forget(report);
+      note(isGet ? "turn" : "send");
+      document.title = phrases.your_turn;
+      isOver = isGet;
+      if (isOver) location.reload();
+      return;
+    }
+    const isLost = report.status === "waiting" && !report.position && !isDrawn;
+    unplaced = isLost ? unplaced + 1 : 0;
+    refresh = report.refresh_seconds;
+    note(unplaced > 1 && "cookies");
+    show(report);
+  };
+
+  const ask = async (signal) => {
+    const response = await fetch(url, {
+      headers: { Accept: type + (document.hidden ? ";hidden=1" : "") },
+      credentials: "same-origin",
+      cache: "no-store",
+      signal,
+    });
+    const isRoom = (response.headers.get("Content-Type") || "").startsWith(type);
+    if (isRoom) return response.json();
+    // There is no room any more.
+    if (response.ok) return { status: "passed" };
+    throw response.status;
+  };
+
+  const poll = async () => {
+    if (request) request.abort();
+    clearTimeout(timer);
+    const mine = (request = new AbortController());
+    const end = setTimeout(() => mine.abort(), 30000);
+    try {
+      const report = await ask(mine.signal);
+      if (mine === request) hear(report);
+    } catch {
+      if (mine !== request) return;
+      failed += 1;
+      note("trouble");
+    }
+    clearTimeout(end);
+    if (mine === request) rest();
+  };
+
+  // Failures make the pause longer, up to a minute, and not the same for all.
+  const rest = () => {
+    const slower = Math.min(failed + Math.max(unplaced - 2, 0), 6);
+    const pause = slower ? Math.min(refresh * 2 ** slower, 60) * (0.8 + Math.random() * 0.4) : refresh;
+    if (!isOver) timer = setTimeout(poll, Math.max(pause, 1) * 1000);
+  };
+
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && !isOver) poll();
+  });
+  element("again").onclick = () => location.reload();
+  write("site", location.host);
+  const report = JSON.parse(dataset.report);
+  refresh = report.refresh_seconds;
+  note(unplaced > 1 && "cookies");
+  show(report);
+  rest();
+})();
