@@ -58,6 +58,17 @@ impl Rate {
         Ok(Self { amount: narrow(requests)?, period: narrow(seconds)? })
     }
 
+    /// As one word, which is never zero.
+    pub fn to_word(self) -> u64 {
+        u64::from(self.amount.get()) << 32 | u64::from(self.period.get())
+    }
+
+    /// From its word. `None`: it is none.
+    pub fn from_word(word: u64) -> Option<Self> {
+        let amount = NonZeroU32::new((word >> 32) as u32)?;
+        Some(Self { amount, period: NonZeroU32::new(word as u32)? })
+    }
+
     /// What leaks in `time` milliseconds, in thousandths of a request, rounded down.
     #[inline]
     pub fn leaks(self, time: u32) -> u64 {

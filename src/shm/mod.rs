@@ -9,6 +9,7 @@ pub mod limiter;
 #[cfg(not(shuttle))]
 mod map;
 pub mod pair;
+pub mod room;
 
 #[cfg(not(shuttle))]
 pub use map::words;

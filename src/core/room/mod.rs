@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod json;
+pub mod pace;
 pub mod page;
 pub mod report;
 pub mod rules;

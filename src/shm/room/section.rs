@@ -1,0 +1,444 @@
+//! What can be done in a room by whoever holds its lock.
+
+use std::sync::atomic::{fence, Ordering::SeqCst};
+
+use super::header::{self, at, Counter};
+use super::{places, seats, Room};
+use crate::core::bucket::{Bucket, Limit, Offer};
+use crate::core::rate::REQUEST;
+use crate::core::room::pace::{self, Prospect};
+use crate::core::room::rules::{Order, Rules};
+
+/// The most of those at the head whom nobody has heard of that one poll takes out, and of seats that have
+/// ended that one section frees, so that nobody waits long for the lock: some milliseconds.
+const AT_ONCE: usize = 16_384;
+
+/// A request of somebody who has a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit {
+    /// The session.
+    pub session: u64,
+    /// When its token was issued, in seconds of wall clock.
+    pub issued: u64,
+    /// The wall clock.
+    pub wall: u64,
+    /// The mark of his network, if he has one: [`Room::network`].
+    pub network: Option<u64>,
+    /// Whether he does not look at the page.
+    pub is_hidden: bool,
+    /// A random number.
+    pub random: u64,
+}
+
+/// What one who waits is told. Numbers are of people, times in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// His place in the queue, from 1 on; none before he has one, or where seats are drawn.
+    pub position: Option<u64>,
+    /// How many wait.
+    pub waiting: u64,
+    /// How many have a seat.
+    pub active: u64,
+    /// How many may have one.
+    pub max_active: u64,
+    /// How long he is likely to wait.
+    pub wait: u64,
+    /// The seconds after which he is to come back.
+    pub refresh: u64,
+}
+
+/// What has become of a visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// He has a seat; just now, or from before.
+    Seated {
+        /// Whether he has just been given it.
+        is_new: bool,
+    },
+    /// He has a place.
+    Waits(Place),
+    /// He is to come back, and has no place yet.
+    Joins(Told),
+    /// There is no place for him.
+    Full(Told),
+}
+
+/// A place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What he is told.
+    pub told: Told,
+    /// The key under which he waits.
+    pub key: u64,
+    /// Whether he is the first of those who wait under it.
+    pub is_first: bool,
+    /// Whether he has just been given it.
+    pub is_new: bool,
+}
+
+/// A room whose lock is held.
+pub struct Section<'a> {
+    pub(super) room: &'a Room<'a>,
+    pub(super) rules: Rules,
+    pub(super) now: u64,
+}
+
+impl Room<'_> {
+    /// Goes in, at a time in milliseconds. The caller holds the room's lock as long as the section lives. If
+    /// whoever was in before has died there, what he left is mended first.
+    pub fn enter(&self, now: u64) -> Section<'_> {
+        let section = Section { room: self, rules: header::read_rules(self.cells), now };
+        let is_dirty = section.get(at::DIRTY) != 0;
+        section.set(at::DIRTY, 1);
+        fence(SeqCst);
+        if is_dirty {
+            section.rebuild();
+        }
+        section.free_ended_seats();
+        section
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        // After a panic it stays as dirty as it is.
+        if !std::thread::panicking() {
+            fence(SeqCst);
+            self.set(at::DIRTY, 0);
+        }
+    }
+}
+
+impl Section<'_> {
+    /// Lets these rules hold from now on.
+    pub fn install(&mut self, rules: &Rules) {
+        header::write_rules(self.room.cells, rules);
+        self.rules = *rules;
+    }
+
+    /// Whether a session has a seat. It is noted that it was heard of.
+    pub fn is_seated(&self, session: u64) -> bool {
+        match self.find(session) {
+            Some(Spot::Seat(seat)) => {
+                self.touch(seat);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Answers somebody who has a seat or a place. `None`: he has neither.
+    pub fn poll(&self, visit: &Visit) -> Option<Outcome> {
+        match self.find(visit.session)? {
+            Spot::Seat(seat) => {
+                self.touch(seat);
+                Some(Outcome::Seated { is_new: false })
+            }
+            Spot::Place(slot) => {
+                self.count(Counter::Polls);
+                self.drop_absent_heads(visit.session);
+                Some(self.answer(slot, visit, false))
+            }
+        }
+    }
+
+    /// Answers somebody who is over a limit, with a seat, a place under `key`, or that there is none.
+    pub fn arrive(&self, visit: &Visit, key: u64) -> Outcome {
+        if let Some(outcome) = self.poll(visit) {
+            return outcome;
+        }
+        if let Some(refresh) = self.others_return(visit).or_else(|| self.youth(visit)) {
+            return Outcome::Joins(Told { refresh, ..self.told(None) });
+        }
+        self.drop_absent_heads(visit.session);
+        let network = visit.network.unwrap_or_default();
+        let place = places::Place { session: visit.session, key, deadline: self.now, network };
+        let slot = (self.has_room(network)).then(|| self.append(place)).flatten();
+        let Some(slot) = slot else {
+            return self.full();
+        };
+        self.room.sessions.insert(visit.session, slot);
+        self.count(Counter::Entered);
+        self.answer(slot, visit, true)
+    }
+
+    /// Gives a seat to a session that is new and has not shown yet that it keeps cookies, if a seat is left
+    /// for it when all who wait have theirs.
+    pub fn seat_at_once(&self, visit: &Visit) -> bool {
+        let network = visit.network.unwrap_or_default();
+        let provisional = self.get(at::PROVISIONAL);
+        let is_possible = self.waiting() < self.free_seats()
+            && provisional < u64::from(self.rules.max_active / 2)
+            && self.allows(network)
+            && self.others_return(visit).is_none()
+            && self.may_admit();
+        let seat = seats::Seat {
+            session: visit.session,
+            until: self.now.saturating_add(self.rules.absent),
+            end: self.now.saturating_add(self.rules.session),
+            is_provisional: true,
+            network,
+        };
+        let Some(place) = is_possible.then(|| self.room.seats.put(seat)).flatten() else {
+            return false;
+        };
+        self.room.networks.add(network);
+        self.room.sessions.insert(visit.session, self.room.slots + place);
+        self.set(at::PROVISIONAL, provisional + 1);
+        self.admitted();
+        self.count(Counter::Provisional);
+        true
+    }
+
+    /// What somebody is told who has no token yet.
+    pub fn welcome(&self) -> Told {
+        Told { refresh: pace::joining_interval(&self.rules), ..self.told(None) }
+    }
+
+    /// Whether somebody waits who came over this key.
+    pub fn waits_under(&self, key: u64) -> bool {
+        self.waiting() > 0 && self.room.places.first_of(key).is_some()
+    }
+
+    /// Counts something.
+    pub fn count(&self, counter: Counter) {
+        self.room.cells.add(at::COUNTERS + counter as usize, 1);
+    }
+
+    /// How often something has been counted since the room was made.
+    pub fn counted(&self, counter: Counter) -> u64 {
+        self.get(at::COUNTERS + counter as usize)
+    }
+
+    pub(super) fn get(&self, word: usize) -> u64 {
+        self.room.cells.get(word)
+    }
+
+    pub(super) fn set(&self, word: usize, value: u64) {
+        self.room.cells.set(word, value);
+    }
+
+    /// Who has a place or a seat: the indexes know both by one number.
+    pub(super) fn session_at(&self, spot: usize) -> u64 {
+        match Spot::of(spot, self.room.slots) {
+            Spot::Place(slot) => self.room.places.session(slot),
+            Spot::Seat(seat) => self.room.seats.session(seat),
+        }
+    }
+
+    fn find(&self, session: u64) -> Option<Spot> {
+        let spot = self.room.sessions.find(session, |spot| self.session_at(spot))?;
+        Some(Spot::of(spot, self.room.slots))
+    }
+
+    fn free_seats(&self) -> u64 {
+        let held = self.room.seats.held().try_into().unwrap_or(u64::MAX);
+        u64::from(self.rules.max_active).saturating_sub(held)
+    }
+
+    /// The seconds after which somebody may have a place who came after a room was lost, if others are just
+    /// returning to it.
+    fn others_return(&self, visit: &Visit) -> Option<u64> {
+        if visit.issued < self.get(at::CREATED) {
+            self.set(at::RETURNING, 1);
+            return None;
+        }
+        let end = self.get(at::CREATED_AT).saturating_add(pace::longest_interval(&self.rules));
+        let left = end.checked_sub(self.now).filter(|_| self.get(at::RETURNING) != 0)?;
+        Some(left.min(self.rules.refresh.1).div_ceil(1000).max(1))
+    }
+
+    /// The seconds after which a token is old enough for a place, if it is not.
+    fn youth(&self, visit: &Visit) -> Option<u64> {
+        let age = visit.wall.saturating_sub(visit.issued);
+        let is_old_enough = pace::is_old_enough(age, &self.rules);
+        (!is_old_enough).then(|| pace::joining_interval(&self.rules))
+    }
+
+    fn has_room(&self, network: u64) -> bool {
+        let most = self.rules.max_waiting.map_or(u64::MAX, u64::from);
+        self.waiting() < most.min(self.room.capacity as u64) && self.allows(network)
+    }
+
+    /// Whether a network may have one more place or provisional seat.
+    fn allows(&self, network: u64) -> bool {
+        let most = self.rules.per_net.map_or(usize::MAX, |most| most as usize);
+        network == 0 || self.room.networks.count(network) < most
+    }
+
+    fn full(&self) -> Outcome {
+        self.count(Counter::Full);
+        Outcome::Full(Told { refresh: self.rules.refresh.1.div_ceil(1000), ..self.told(None) })
+    }
+
+    /// Answers the owner of a slot: with a seat if it is his turn, else with a new deadline.
+    fn answer(&self, slot: usize, visit: &Visit, is_new: bool) -> Outcome {
+        let rank = self.rank(slot);
+        if self.is_next(rank, visit.random) && self.may_admit() && self.admit(slot) {
+            return Outcome::Seated { is_new: true };
+        }
+        let told = self.told(Some(rank));
+        let refresh = pace::interval(told.wait, visit.is_hidden, &self.rules, visit.random);
+        let back = self.now.saturating_add(refresh.saturating_mul(1000));
+        self.room.places.set_deadline(slot, back.saturating_add(self.rules.absent));
+        let key = self.room.places.get(slot).key;
+        let is_first = self.room.places.first_of(key) == Some(slot);
+        Outcome::Waits(Place { told: Told { refresh, ..told }, key, is_first, is_new })
+    }
+
+    fn is_next(&self, rank: u64, random: u64) -> bool {
+        let free = self.free_seats();
+        match self.rules.order {
+            Order::Fifo => rank <= free,
+            // With the probability free / waiting.
+            Order::Random => {
+                let drawn = (u128::from(random) * u128::from(self.waiting())) >> 64;
+                drawn < u128::from(free)
+            }
+        }
+    }
+
+    /// Whether `admit=` allows an admission now, which is taken off it: as many at once as it allows in a
+    /// second.
+    fn may_admit(&self) -> bool {
+        let Some(rate) = self.rules.admit else {
+            return true;
+        };
+        let burst = u32::try_from(rate.leaks(1000)).unwrap_or(u32::MAX).saturating_sub(REQUEST);
+        let bucket = Bucket::from_word(self.get(at::ADMISSIONS));
+        match bucket.offer(&Limit { rate, burst, delay: u32::MAX }, self.now) {
+            Offer::Passes { charged, .. } => {
+                self.set(at::ADMISSIONS, charged.to_word());
+                true
+            }
+            Offer::Refused { .. } => false,
+        }
+    }
+
+    /// From a place to a seat; false if there is none. The seat comes first: if this is cut off, it counts.
+    fn admit(&self, slot: usize) -> bool {
+        let session = self.room.places.session(slot);
+        let end = self.now.saturating_add(self.rules.session);
+        let until = self.until(end);
+        let seat = seats::Seat { session, until, end, is_provisional: false, network: 0 };
+        let Some(place) = self.room.seats.put(seat) else {
+            return false;
+        };
+        self.room.sessions.replace(session, slot, self.room.slots + place);
+        self.vacate(slot);
+        self.admitted();
+        true
+    }
+
+    fn admitted(&self) {
+        self.count(Counter::Admitted);
+        // The first who fill an empty room say nothing of how fast seats become free.
+        if let Some(freed) = self.get(at::FREED).checked_sub(1) {
+            self.set(at::FREED, freed);
+            header::write_meter(
+                self.room.cells,
+                header::read_meter(self.room.cells).with_one(self.now),
+            );
+        }
+    }
+
+    /// Notes that the owner of a seat was heard of.
+    fn touch(&self, place: usize) {
+        let old = self.room.seats.get(place);
+        let end =
+            if self.rules.renew { self.now.saturating_add(self.rules.session) } else { old.end };
+        let seat = seats::Seat { end, until: self.until(end), is_provisional: false, ..old };
+        if seat != old {
+            self.room.seats.change(place, seat);
+        }
+        if old.is_provisional {
+            self.confirmed(old.network);
+        }
+    }
+
+    fn confirmed(&self, network: u64) {
+        self.room.networks.subtract(network);
+        self.set(at::PROVISIONAL, self.get(at::PROVISIONAL) - 1);
+    }
+
+    /// Until when a seat is held of whose owner was heard just now.
+    fn until(&self, end: u64) -> u64 {
+        self.rules.idle.map_or(end, |idle| end.min(self.now.saturating_add(idle)))
+    }
+
+    /// Frees seats whose time is over.
+    fn free_ended_seats(&self) {
+        for _ in 0..AT_ONCE {
+            let Some((place, _)) = self.room.seats.first().filter(|(_, until)| *until <= self.now)
+            else {
+                return;
+            };
+            self.free_seat(place);
+        }
+    }
+
+    fn free_seat(&self, place: usize) {
+        let seat = self.room.seats.get(place);
+        let spot = self.room.slots + place;
+        self.room.sessions.remove(seat.session, spot, |other| self.session_at(other));
+        self.room.seats.take(place);
+        if seat.is_provisional {
+            self.confirmed(seat.network);
+        }
+        let freed = self.get(at::FREED) + 1;
+        self.set(at::FREED, freed.min(self.rules.max_active.into()));
+        self.count(Counter::Ended);
+    }
+
+    /// Takes those out who stand first and have not been heard of, but not the one who polls.
+    fn drop_absent_heads(&self, session: u64) {
+        for _ in 0..AT_ONCE {
+            match self.head() {
+                Some(slot) if self.room.places.session(slot) != session => {
+                    if !self.vacate_if_absent(slot) {
+                        return;
+                    }
+                }
+                _ => return,
+            }
+        }
+    }
+
+    fn told(&self, rank: Option<u64>) -> Told {
+        let waiting = self.waiting();
+        let is_fifo = self.rules.order == Order::Fifo;
+        let prospect = Prospect {
+            rank: match is_fifo {
+                true => rank.unwrap_or(waiting + 1),
+                false => waiting.div_ceil(2).max(1),
+            },
+            free: self.free_seats(),
+            next_free: self.room.seats.first().map(|(_, until)| until.saturating_sub(self.now)),
+            pause: header::read_meter(self.room.cells).pause(self.now),
+        };
+        Told {
+            position: rank.filter(|_| is_fifo),
+            waiting,
+            active: self.room.seats.held() as u64,
+            max_active: self.rules.max_active.into(),
+            wait: prospect.wait(&self.rules),
+            refresh: 0,
+        }
+    }
+}
+
+/// Where a session is.
+#[derive(Clone, Copy)]
+enum Spot {
+    Place(usize),
+    Seat(usize),
+}
+
+impl Spot {
+    fn of(number: usize, slots: usize) -> Self {
+        match number.checked_sub(slots) {
+            None => Self::Place(number),
+            Some(seat) => Self::Seat(seat),
+        }
+    }
+}
