@@ -1,10 +1,13 @@
 //! The configuration: what a location has been told, and how it inherits.
 
-use nginx_sys::{ngx_flag_t, ngx_uint_t, NGX_LOG_ERR, NGX_LOG_INFO};
+use nginx_sys::{ngx_flag_t, ngx_str_t, ngx_uint_t, NGX_LOG_ERR, NGX_LOG_INFO};
 
 use super::notes::Notes;
+use super::room::conf::{CookieConf, Page, RoomConf};
+use super::room::zone::RoomZone;
 use super::zone::Zone;
-use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, UNSET, UNSET_UINT};
+use crate::core::token::Keys;
+use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, Conf, Refusal, UNSET, UNSET_UINT};
 
 const DEFAULT_STATUS: ngx_uint_t = 503;
 
@@ -25,6 +28,12 @@ pub struct MainConf {
     pub zones: Vec<Zone>,
     /// The notes on requests; declared before anything else.
     pub notes: Option<Notes>,
+    /// The rooms that it has declared.
+    pub rooms: Vec<RoomZone>,
+    /// What tokens are signed with, if that is in files.
+    pub keys: Option<Keys>,
+    /// `$https`, where there are rooms.
+    pub https: Option<ComplexValue>,
 }
 
 /// `smart_limit`.
@@ -35,6 +44,8 @@ pub struct LimitConf {
     pub burst: u32,
     pub delay: u32,
     pub is_dry: bool,
+    /// Whether those who are over it wait in the room of their location.
+    pub has_room: bool,
 }
 
 impl LimitConf {
@@ -52,9 +63,16 @@ pub struct LocationConf {
     pub log_level: ngx_uint_t,
     pub dry_run: ngx_flag_t,
     pub headers: ngx_uint_t,
-    /// No limits where it is `off`.
+    pub room_status: ngx_uint_t,
+    /// No limits where it is `off`, or where there is a room alone.
     pub limits: Option<Vec<LimitConf>>,
+    /// The room that they name, or that everyone needs a seat in; inherited with them.
+    pub room: Option<RoomConf>,
     pub bypass: Option<Vec<ComplexValue>>,
+    pub room_page: Option<Page>,
+    pub cookie: Option<CookieConf>,
+    /// The name of the room's cookie; empty where there is no room.
+    pub cookie_name: ngx_str_t,
 }
 
 impl Default for LocationConf {
@@ -64,25 +82,53 @@ impl Default for LocationConf {
             log_level: UNSET_UINT,
             dry_run: UNSET,
             headers: UNSET_UINT,
+            room_status: UNSET_UINT,
             limits: None,
+            room: None,
             bypass: None,
+            room_page: None,
+            cookie: None,
+            cookie_name: ngx_str_t::empty(),
         }
     }
 }
 
 impl LocationConf {
     /// Takes from the outer level what this one leaves open.
-    pub fn merge(&mut self, outer: &Self) {
+    pub fn merge(&mut self, cf: Conf, outer: &Self) -> Result<(), Refusal> {
         merge_uint(&mut self.status, outer.status, DEFAULT_STATUS);
         merge_uint(&mut self.log_level, outer.log_level, NGX_LOG_ERR as ngx_uint_t);
         merge_flag(&mut self.dry_run, outer.dry_run, 0);
         merge_uint(&mut self.headers, outer.headers, headers::RETRY_AFTER);
+        merge_uint(&mut self.room_status, outer.room_status, DEFAULT_STATUS);
         if self.limits.is_none() {
             self.limits.clone_from(&outer.limits);
+            self.room = outer.room;
         }
         if self.bypass.is_none() {
             self.bypass.clone_from(&outer.bypass);
         }
+        self.room_page = self.room_page.or(outer.room_page);
+        self.cookie = self.cookie.or(outer.cookie);
+        if let Some(room) = self.room {
+            self.cookie_name = self.cookie().name_for(cf, room.zone)?;
+        }
+        Ok(())
+    }
+
+    /// Whether `smart_limit off` stands here.
+    pub fn is_off(&self) -> bool {
+        self.limits.as_ref().is_some_and(Vec::is_empty) && self.room.is_none()
+    }
+
+    /// How the cookies of rooms are made.
+    pub fn cookie(&self) -> CookieConf {
+        self.cookie.unwrap_or(CookieConf::DEFAULT)
+    }
+
+    /// What those who wait are shown.
+    pub fn room_page(&self) -> Page {
+        self.room_page.unwrap_or(Page::Builtin)
     }
 
     /// Whether every answer tells what its limits allow.

@@ -6,21 +6,25 @@ use std::mem::offset_of;
 use nginx_sys::{
     ngx_command_t, ngx_conf_check_num_bounds, ngx_conf_enum_t, ngx_conf_num_bounds_t,
     ngx_conf_set_enum_slot, ngx_conf_set_flag_slot, ngx_conf_set_num_slot, ngx_http_module_t,
-    ngx_module_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_FLAG, NGX_CONF_TAKE1,
-    NGX_CONF_TAKE2, NGX_CONF_TAKE3, NGX_CONF_TAKE4, NGX_LOG_ERR, NGX_LOG_INFO, NGX_LOG_NOTICE,
-    NGX_LOG_WARN,
+    ngx_module_t, ngx_str_t, ngx_uint_t, NGX_CONF_1MORE, NGX_CONF_2MORE, NGX_CONF_FLAG,
+    NGX_CONF_TAKE1, NGX_CONF_TAKE2, NGX_CONF_TAKE3, NGX_CONF_TAKE4, NGX_LOG_ERR, NGX_LOG_INFO,
+    NGX_LOG_NOTICE, NGX_LOG_WARN,
 };
 use ngx::ngx_string;
 
 use super::conf::{headers, LimitConf, LocationConf, MainConf};
 use super::handler::ngx_http_smart_limit_handler;
 use super::notes::Notes;
+use super::room::conf::{Everyone, RoomConf};
+use super::room::directives::{CookieDirective, PageDirective, RoomDirective};
+use super::room::secret::SecretFile;
+use super::room::zone::RoomZone;
 use super::sweep;
 use super::zone::{RateOf, Settings, Zone};
 use crate::core::bucket::BURST_MAX;
 use crate::core::rate::{Rate, REQUEST};
 use crate::nginx::conf::{borrowed, only_variable, Conf, Refusal};
-use crate::nginx::module::{self, main_conf, of_http, own, plain, plain_of, Directive};
+use crate::nginx::module::{self, main_conf, of_http, of_server, own, plain, plain_of, Directive};
 use crate::nginx::preaccess;
 use crate::shm::limiter::Limiter;
 
@@ -34,7 +38,7 @@ static callbacks: ngx_http_module_t = module::callbacks::<Module>();
 pub static mut ngx_http_smart_limit_module: ngx_module_t =
     module::module::<Module>(&raw const callbacks, (&raw mut commands).cast());
 
-static mut commands: [ngx_command_t; 8] = [
+static mut commands: [ngx_command_t; 13] = [
     of_http::<Module, ZoneDirective>(
         ngx_string!("smart_limit_zone"),
         NGX_CONF_TAKE2 | NGX_CONF_TAKE3 | NGX_CONF_TAKE4,
@@ -68,6 +72,17 @@ static mut commands: [ngx_command_t; 8] = [
         (&raw mut kinds_of_headers).cast(),
     ),
     own::<Module, Bypass>(ngx_string!("smart_limit_bypass"), NGX_CONF_1MORE),
+    of_http::<Module, RoomDirective>(ngx_string!("smart_limit_room"), NGX_CONF_2MORE),
+    plain_of(
+        ngx_string!("smart_limit_room_status"),
+        NGX_CONF_TAKE1,
+        ngx_conf_set_enum_slot,
+        offset_of!(LocationConf, room_status),
+        (&raw mut room_statuses).cast(),
+    ),
+    own::<Module, PageDirective>(ngx_string!("smart_limit_room_page"), NGX_CONF_TAKE1),
+    of_server::<Module, CookieDirective>(ngx_string!("smart_limit_cookie"), NGX_CONF_1MORE),
+    of_http::<Module, SecretFile>(ngx_string!("smart_limit_secret_file"), NGX_CONF_TAKE1),
     ngx_command_t::empty(),
 ];
 
@@ -86,6 +101,14 @@ static mut kinds_of_headers: [ngx_conf_enum_t; 4] = [
     one_of(ngx_string!("off"), headers::OFF),
     one_of(ngx_string!("retry_after"), headers::RETRY_AFTER),
     one_of(ngx_string!("draft"), headers::DRAFT),
+    one_of(ngx_str_t::empty(), 0),
+];
+
+static mut room_statuses: [ngx_conf_enum_t; 5] = [
+    one_of(ngx_string!("200"), 200),
+    one_of(ngx_string!("202"), 202),
+    one_of(ngx_string!("429"), 429),
+    one_of(ngx_string!("503"), 503),
     one_of(ngx_str_t::empty(), 0),
 ];
 
@@ -111,13 +134,12 @@ impl module::Module for Module {
     }
 
     fn merge(
-        _: Conf,
+        cf: Conf,
         _: &mut MainConf,
         outer: &LocationConf,
         inner: &mut LocationConf,
     ) -> Result<(), Refusal> {
-        inner.merge(outer);
-        Ok(())
+        inner.merge(cf, outer)
     }
 
     fn start() {
@@ -130,7 +152,7 @@ impl module::Module for Module {
 }
 
 /// A refusal that shows the parameter.
-fn invalid<T>(what: &str, parameter: &[u8]) -> Result<T, Refusal> {
+pub fn invalid<T>(what: &str, parameter: &[u8]) -> Result<T, Refusal> {
     Err(format!("invalid {what} \"{}\"", String::from_utf8_lossy(parameter)).into())
 }
 
@@ -200,7 +222,7 @@ fn rate_of(cf: Conf, text: &[u8]) -> Result<Option<RateOf>, Refusal> {
 }
 
 /// A decimal number, as nginx's `ngx_atoi` reads it.
-fn number(text: &[u8]) -> Option<u64> {
+pub fn number(text: &[u8]) -> Option<u64> {
     let is_number = text.iter().all(u8::is_ascii_digit);
     std::str::from_utf8(text).ok().filter(|_| is_number)?.parse().ok()
 }
@@ -220,48 +242,80 @@ impl Directive for LimitDirective {
             conf.limits = Some(Vec::new());
             return Ok(());
         }
-        let limit = limit(cf)?;
-        match &mut conf.limits {
-            None => conf.limits = Some(vec![limit]),
-            Some(limits) => {
-                // An empty list is `off`.
-                if limits.is_empty() || limits.iter().any(|other| other.zone == limit.zone) {
-                    return Err(Refusal::Directive(c"is duplicate"));
-                }
-                limits.push(limit);
+        let (limit, room) = limit(cf)?;
+        if conf.is_off() {
+            return Err(Refusal::Directive(c"is duplicate"));
+        }
+        if let Some(room) = room {
+            join(&mut conf.room, room)?;
+        }
+        let limits = conf.limits.get_or_insert_default();
+        if let Some(limit) = limit {
+            if limits.iter().any(|other| other.zone == limit.zone) {
+                return Err(Refusal::Directive(c"is duplicate"));
             }
+            limits.push(limit);
         }
         Ok(())
     }
 }
 
-fn limit(cf: Conf) -> Result<LimitConf, Refusal> {
-    let (mut zone, mut burst, mut delay, mut is_dry) = (None, 0, 0, false);
+/// A level has one room, which several of its limits may name.
+fn join(level: &mut Option<RoomConf>, room: RoomConf) -> Result<(), Refusal> {
+    let Some(earlier) = level else {
+        *level = Some(room);
+        return Ok(());
+    };
+    if earlier.zone != room.zone {
+        let (earlier, name) = (earlier.zone.name(), room.zone.name());
+        return Err(
+            format!("room \"{name}\" conflicts with room \"{earlier}\" at one level").into()
+        );
+    }
+    if earlier.everyone.is_some() && room.everyone.is_some() {
+        return Err(Refusal::Directive(c"is duplicate"));
+    }
+    earlier.everyone = earlier.everyone.or(room.everyone);
+    Ok(())
+}
+
+/// A limit, and the room that it names; or a room alone.
+fn limit(cf: Conf) -> Result<(Option<LimitConf>, Option<RoomConf>), Refusal> {
+    let (mut zone, mut room, mut is_dry) = (None, None, false);
+    let (mut burst, mut delay) = (None, None);
     for parameter in cf.values() {
         if let Some(name) = parameter.strip_prefix(b"zone=") {
             zone = Some(Zone::named(cf, &borrowed(name))?);
+        } else if let Some(name) = parameter.strip_prefix(b"room=") {
+            room = Some(RoomZone::named(cf, &borrowed(name))?);
         } else if let Some(value) = parameter.strip_prefix(b"burst=") {
             burst = match number(value).and_then(|number| u32::try_from(number).ok()) {
-                Some(requests @ 1..=BURST_MAX) => requests * REQUEST,
+                Some(requests @ 1..=BURST_MAX) => Some(requests * REQUEST),
                 _ => return invalid("burst value", parameter),
             };
         } else if let Some(value) = parameter.strip_prefix(b"delay=") {
             delay = match number(value) {
                 None | Some(0) => return invalid("delay value", parameter),
-                Some(requests) => u32::try_from(requests).map_or(u32::MAX, to_units),
+                Some(requests) => Some(u32::try_from(requests).map_or(u32::MAX, to_units)),
             };
         } else {
             match parameter {
-                b"nodelay" => delay = u32::MAX,
+                b"nodelay" => delay = Some(u32::MAX),
                 b"dry_run" => is_dry = true,
                 _ => return invalid("parameter", parameter),
             }
         }
     }
+    let room = room.map(|zone| RoomConf { zone, everyone: None });
     let Some(zone) = zone else {
-        return without_zone(cf);
+        // A room alone lets nobody pass but those who have a seat: there is nothing to burst or to delay.
+        let Some(room) = room.filter(|_| burst.is_none() && delay.is_none()) else {
+            return without_zone(cf);
+        };
+        return Ok((None, Some(RoomConf { everyone: Some(Everyone { is_dry }), ..room })));
     };
-    Ok(LimitConf { zone, burst, delay, is_dry })
+    let (burst, delay) = (burst.unwrap_or(0), delay.unwrap_or(0));
+    Ok((Some(LimitConf { zone, burst, delay, is_dry, has_room: room.is_some() }), room))
 }
 
 /// Requests, in the unit in which they are counted; more than any bucket holds is as good as the most.

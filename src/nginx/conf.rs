@@ -1,17 +1,20 @@
 //! Reading nginx's configuration: directive arguments, memory that lives as long as the
 //! configuration does, inheritance between levels.
 
-use std::ffi::{c_char, c_void, CStr};
+use std::ffi::{c_char, c_void, CStr, OsStr};
 use std::fmt;
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 
 use nginx_sys::{
-    ngx_conf_t, ngx_flag_t, ngx_http_compile_complex_value, ngx_http_compile_complex_value_t,
-    ngx_http_complex_value_t, ngx_http_get_variable_index, ngx_module_t, ngx_msec_t, ngx_palloc,
-    ngx_parse_size, ngx_parse_time, ngx_pool_cleanup_add, ngx_pool_t, ngx_str_t, ngx_uint_t,
-    NGX_LOG_EMERG,
+    ngx_conf_full_name, ngx_conf_log_error, ngx_conf_t, ngx_flag_t, ngx_http_compile_complex_value,
+    ngx_http_compile_complex_value_t, ngx_http_complex_value_t, ngx_http_get_variable_index,
+    ngx_module_t, ngx_msec_t, ngx_palloc, ngx_parse_size, ngx_parse_time, ngx_pool_cleanup_add,
+    ngx_pool_t, ngx_str_t, ngx_uint_t, NGX_LOG_EMERG, NGX_LOG_WARN, NGX_OK,
 };
-use ngx::ngx_conf_log_error;
+use ngx::log::{write_fmt, LOG_BUFFER_SIZE};
 
 use super::guard::guard;
 
@@ -32,6 +35,8 @@ pub enum Refusal {
     Directive(&'static CStr),
     /// The whole sentence; nginx adds file and line.
     Sentence(String),
+    /// The same of a call that has failed, and the number of the system's reason, which nginx adds too.
+    Errno(String, i32),
     /// The sentence has been logged by nginx.
     Logged,
 }
@@ -100,9 +105,33 @@ impl Conf {
         unsafe { (*self.0).pool }
     }
 
-    /// Writes a sentence at `emerg`, with file and line.
-    pub fn log(self, sentence: fmt::Arguments<'_>) {
-        ngx_conf_log_error!(NGX_LOG_EMERG, self.0, "{sentence}");
+    /// Writes a sentence at `warn`, with file and line.
+    pub fn warn(self, sentence: fmt::Arguments<'_>) {
+        self.log(NGX_LOG_WARN, 0, sentence);
+    }
+
+    fn log(self, level: u32, errno: i32, sentence: fmt::Arguments<'_>) {
+        let mut buffer = [const { MaybeUninit::uninit() }; LOG_BUFFER_SIZE];
+        let text = write_fmt(&mut buffer, sentence);
+        // SAFETY: `cf` is valid; nginx reads as many bytes as it is told, before the call returns.
+        unsafe {
+            let (level, format) = (level as ngx_uint_t, c"%*s".as_ptr());
+            ngx_conf_log_error(level, self.0, errno, format, text.len(), text.as_ptr());
+        }
+    }
+
+    /// A file's whole name: what is relative is beside the configuration file.
+    pub fn full_name(self, name: &ngx_str_t) -> Result<&'static Path, Refusal> {
+        let mut name = *name;
+        // SAFETY: `cf` and its cycle are valid; the name is a word of the configuration, or what nginx has made
+        // of it in memory of the same lifetime.
+        unsafe {
+            if ngx_conf_full_name((*self.0).cycle, &raw mut name, 1) != NGX_OK as isize {
+                return Err(Refusal::Logged);
+            }
+            let name = std::slice::from_raw_parts(name.data, name.len);
+            Ok(Path::new(OsStr::from_bytes(name)))
+        }
     }
 
     /// Moves a value to memory of the configuration's lifetime; it is dropped with it.
@@ -120,6 +149,12 @@ impl Conf {
             (*cleanup).handler = Some(drop_kept::<T>);
             Ok(&mut *place)
         }
+    }
+
+    /// A copy of a text in memory of the configuration's lifetime.
+    pub fn copy(self, text: &[u8]) -> Result<ngx_str_t, Refusal> {
+        // SAFETY: the pool is valid.
+        unsafe { ngx_str_t::from_bytes(self.pool(), text) }.ok_or(Refusal::Logged)
     }
 
     /// The variable that is all of a text. `None`: the text is something else.
@@ -169,7 +204,11 @@ pub fn set(cf: *mut ngx_conf_t, setter: impl FnOnce(Conf) -> Result<(), Refusal>
         Ok(()) => CONF_OK,
         Err(Refusal::Directive(text)) => text.as_ptr().cast_mut(),
         Err(Refusal::Sentence(sentence)) => {
-            conf.log(format_args!("{sentence}"));
+            conf.log(NGX_LOG_EMERG, 0, format_args!("{sentence}"));
+            CONF_ERROR
+        }
+        Err(Refusal::Errno(sentence, errno)) => {
+            conf.log(NGX_LOG_EMERG, errno, format_args!("{sentence}"));
             CONF_ERROR
         }
         Err(Refusal::Logged) => CONF_ERROR,

@@ -107,14 +107,25 @@ pub const fn of_http<M: Module, D: Directive<Conf = M::Main>>(
     }
 }
 
+/// A directive of a server, or of all in the `http` block.
+pub const fn of_server<M: Module, D: Directive<Conf = M::Location>>(
+    name: ngx_str_t,
+    arguments: u32,
+) -> ngx_command_t {
+    ngx_command_t {
+        type_: (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | arguments) as ngx_uint_t,
+        ..own::<M, D>(name, arguments)
+    }
+}
+
 unsafe extern "C" fn set<D: Directive>(
     cf: *mut ngx_conf_t,
     _command: *mut ngx_command_t,
     conf: *mut c_void,
 ) -> *mut c_char {
     conf::set(cf, |cf| {
-        // SAFETY: the command's offset selects the level whose configuration `D::Conf` is, see `own`
-        // and `of_http`; nginx passes what the module has created for it.
+        // SAFETY: the command's offset selects the level whose configuration `D::Conf` is, see `own`,
+        // `of_server` and `of_http`; nginx passes what the module has created for it.
         D::set(cf, unsafe { &mut *conf.cast::<D::Conf>() })
     })
 }

@@ -97,6 +97,20 @@ impl<T: Shared> Zone<T> {
         settings: T::Settings,
     ) -> Result<Self, Refusal> {
         let (name, size) = name_and_size(cf, argument, text)?;
+        Self::declare_named(cf, argument, name, size, settings)
+    }
+
+    /// Declares a zone of a name and a size, which the directive's `argument` says.
+    pub fn declare_named(
+        cf: Conf,
+        argument: &[u8],
+        name: ngx_str_t,
+        size: &[u8],
+        settings: T::Settings,
+    ) -> Result<Self, Refusal> {
+        let Some(size) = parse_size(size) else {
+            return Err(invalid_size(argument));
+        };
         // SAFETY: the least sensible zone in nginx's own eyes; a constant after start-up.
         let minimum = 8 * unsafe { nginx_sys::ngx_pagesize };
         if size < minimum {
@@ -192,19 +206,23 @@ impl Drop for Lock {
     }
 }
 
-fn name_and_size(cf: Conf, argument: &[u8], text: &[u8]) -> Result<(ngx_str_t, usize), Refusal> {
-    let invalid = || format!("invalid zone size \"{}\"", String::from_utf8_lossy(argument));
-    let colon = text.iter().position(|byte| *byte == b':').ok_or_else(invalid)?;
+fn invalid_size(argument: &[u8]) -> Refusal {
+    format!("invalid zone size \"{}\"", String::from_utf8_lossy(argument)).into()
+}
+
+fn name_and_size<'a>(
+    cf: Conf,
+    argument: &[u8],
+    text: &'a [u8],
+) -> Result<(ngx_str_t, &'a [u8]), Refusal> {
+    let colon = text.iter().position(|byte| *byte == b':').ok_or_else(|| invalid_size(argument))?;
     let (name, size) = text.split_at(colon);
     if name.is_empty() {
         return Err(
             format!("invalid zone name in \"{}\"", String::from_utf8_lossy(argument)).into()
         );
     }
-    let size = parse_size(&size[1..]).ok_or_else(invalid)?;
-    // SAFETY: the pool is the configuration's.
-    let name = unsafe { ngx_str_t::from_bytes(cf.pool(), name) }.ok_or(Refusal::Logged)?;
-    Ok((name, size))
+    Ok((cf.copy(name)?, &size[1..]))
 }
 
 /// Runs once per zone before a configuration is accepted. nginx has kept the memory of the one before if

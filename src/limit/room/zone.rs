@@ -1,0 +1,63 @@
+//! `smart_limit_room`: the room's memory as a zone of nginx, and what its directive says of it.
+
+use std::ffi::c_void;
+use std::ptr;
+
+use nginx_sys::ngx_str_t;
+
+use crate::core::room::rules::Rules;
+use crate::nginx::zone::{self, Shared};
+use crate::nginx::{now, random, time_of_day};
+use crate::shm::room::{Birth, Room};
+use crate::shm::Word;
+
+/// A zone of a room.
+pub type RoomZone = zone::Zone<Room<'static>>;
+
+/// What the directive says.
+#[derive(Clone, Copy)]
+pub struct Settings {
+    /// The parameters.
+    pub rules: Rules,
+    /// How long a token lives, in seconds.
+    pub token: u64,
+}
+
+impl Shared for Room<'static> {
+    const DIRECTIVE: &'static str = "smart_limit_room";
+    type Settings = Settings;
+
+    fn tag() -> *mut c_void {
+        static TAG: u8 = 0;
+        ptr::from_ref(&TAG).cast_mut().cast()
+    }
+
+    fn create(words: &'static [Word]) -> Option<Self> {
+        let word = |bytes: [u8; 8]| u64::from_ne_bytes(bytes);
+        let birth = Birth {
+            secret: [random()?, random()?, random()?, random()?].map(word),
+            signing: [random()?, random()?, random()?, random()?].map(word),
+            wall: time_of_day(),
+            now: now(),
+        };
+        Room::create(words, &birth)
+    }
+
+    fn open(words: &'static [Word]) -> Option<Self> {
+        Room::open(words)
+    }
+
+    fn fits(&self, name: &ngx_str_t, Settings { rules, .. }: &Settings) -> Result<(), String> {
+        let check = |parameter: &str, number: u32, most: usize| {
+            if usize::try_from(number).is_ok_and(|number| number <= most) {
+                return Ok(());
+            }
+            Err(format!(
+                "\"{parameter}={number}\" does not fit in room \"{name}\": its size holds at most \
+                 {most}"
+            ))
+        };
+        check("max_active", rules.max_active, self.seats())?;
+        rules.max_waiting.map_or(Ok(()), |number| check("max_waiting", number, self.capacity()))
+    }
+}
