@@ -22,7 +22,7 @@ const SCRIPT: &str = include_str!("page/script.js");
 const REFRESH: &str = include_str!("page/refresh.html");
 
 /// The most bytes of a page beside the room's name.
-pub const LENGTH_MAX: usize = 16 * 1024;
+const LENGTH_MAX: usize = 13 * 1024;
 
 /// The progress of who is in.
 const PROGRESS_MAX: u64 = 1000;
@@ -152,12 +152,13 @@ fn either(condition: bool, yes: &'static str, no: &'static str) -> &'static str 
 
 /// How far he has come, of `PROGRESS_MAX`: as if he had joined behind all who wait. The script knows better.
 fn progress(position: Option<u64>, waiting: u64) -> u64 {
-    let position = position.unwrap_or(u64::MAX);
-    let passed = waiting.saturating_sub(position).saturating_add(1);
-    passed
-        .saturating_mul(PROGRESS_MAX)
-        .checked_div(waiting.max(1).saturating_add(1))
-        .unwrap_or_default()
+    let Some(position) = position else {
+        return 0;
+    };
+    let first = waiting.max(position);
+    let passed = first.saturating_sub(position).saturating_add(1);
+    let all = first.saturating_add(1);
+    passed.saturating_mul(PROGRESS_MAX).checked_div(all).unwrap_or_default()
 }
 
 /// The phrase for a time as a person would say it, and its number.
