@@ -28,6 +28,7 @@ impl TokenText {
     fn encode(words: &[[u8; 16]; 3]) -> Self {
         let mut text = [0; Self::LENGTH];
         let written = BASE64_URL_SAFE_NO_PAD.encode_slice(words.as_flattened(), &mut text);
+        // 48 bytes are 64 characters: it cannot fail.
         debug_assert_eq!(written, Ok(Self::LENGTH));
         Self(text)
     }
