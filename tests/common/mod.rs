@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod application;
+pub mod browser;
 pub mod client;
 pub mod clock;
 pub mod curl;
