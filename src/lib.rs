@@ -23,7 +23,7 @@ mod export {
 
     use nginx_sys::ngx_module_t;
 
-    use crate::limit::ngx_http_smart_limit_module;
+    use crate::limit::{ngx_http_smart_limit_filter_module, ngx_http_smart_limit_module};
     use crate::sendfile::ngx_http_smart_sendfile_module;
 
     const fn text(name: &'static CStr) -> *const c_char {
@@ -32,30 +32,35 @@ mod export {
 
     /// The modules.
     #[no_mangle]
-    pub static mut ngx_modules: [*const ngx_module_t; 3] = [
+    pub static mut ngx_modules: [*const ngx_module_t; 4] = [
         &raw const ngx_http_smart_sendfile_module,
         &raw const ngx_http_smart_limit_module,
+        &raw const ngx_http_smart_limit_filter_module,
         ptr::null(),
     ];
 
     /// Their names.
     #[no_mangle]
-    pub static mut ngx_module_names: [*const c_char; 3] = [
+    pub static mut ngx_module_names: [*const c_char; 4] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_smart_limit_module"),
+        text(c"ngx_http_smart_limit_filter_module"),
         ptr::null(),
     ];
 
     /// Where they stand in nginx's list: each before all that follow it here. Handlers of a phase run in
     /// reverse order, so a file is looked up after `mirror` and `try_files` had their say, and a request is
     /// limited after `realip` has said whose it is. (`limit_req` stands before `realip`, and so comes later.)
+    /// Filters run in reverse order too: ours has the last word after `expires` and `add_header`.
     #[no_mangle]
-    pub static mut ngx_module_order: [*const c_char; 6] = [
+    pub static mut ngx_module_order: [*const c_char; 8] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_mirror_module"),
         text(c"ngx_http_try_files_module"),
         text(c"ngx_http_smart_limit_module"),
         text(c"ngx_http_realip_module"),
+        text(c"ngx_http_smart_limit_filter_module"),
+        text(c"ngx_http_headers_filter_module"),
         ptr::null(),
     ];
 }

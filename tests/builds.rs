@@ -17,9 +17,10 @@ use common::setup::Setup;
 use common::site;
 
 /// Our modules, each with the one that must follow it in nginx's list.
-const MODULES: [(&str, &str); 2] = [
+const MODULES: [(&str, &str); 3] = [
     ("ngx_http_smart_sendfile_module", "ngx_http_mirror_module"),
     ("ngx_http_smart_limit_module", "ngx_http_realip_module"),
+    ("ngx_http_smart_limit_filter_module", "ngx_http_headers_filter_module"),
 ];
 
 /// How a shell takes what scripts/build made.
@@ -123,7 +124,7 @@ fn every_build_stands_at_the_same_places() {
 
 /// The places among the modules that nginx gave the modules which it loaded: told by its debug log,
 /// which is open while the configuration is read a second time.
-fn loaded(build: &Build, memcached: &Memcached) -> [usize; 2] {
+fn loaded(build: &Build, memcached: &Memcached) -> [usize; MODULES.len()] {
     let nginx = start(build, memcached);
     nginx.reload();
     let log = fs::read_to_string(nginx.prefix().join("debug.log")).expect("a debug log");
@@ -135,7 +136,7 @@ fn loaded(build: &Build, memcached: &Memcached) -> [usize; 2] {
 }
 
 /// The places among the modules that configure gave the modules which are a part of nginx.
-fn linked(build: &Build) -> [usize; 2] {
+fn linked(build: &Build) -> [usize; MODULES.len()] {
     let modules = fs::read_to_string(build.tree().join("objs/ngx_modules.c")).expect("modules");
     let (_, table) = modules.split_once("ngx_modules[] = {").expect("the table");
     MODULES.map(|(module, _)| {

@@ -10,3 +10,4 @@ mod sweep;
 mod zone;
 
 pub use directives::ngx_http_smart_limit_module;
+pub use room::filter::ngx_http_smart_limit_filter_module;

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use super::room::filter::FilterNotes;
 use super::zone::Zone;
 use crate::core::rate::REQUEST;
 use crate::core::verdict::Status;
@@ -15,6 +16,8 @@ pub struct Notes {
     zone: Text,
     excess: NumberNote<Excess>,
     retry_after: NumberNote<RetryAfter>,
+    /// What its answer is to say, whoever gives it.
+    pub filter: FilterNotes,
 }
 
 impl Notes {
@@ -25,6 +28,7 @@ impl Notes {
             zone: Text::declare(cf, "smart_limit_zone")?,
             excess: NumberNote::declare(cf)?,
             retry_after: NumberNote::declare(cf)?,
+            filter: FilterNotes::declare(cf)?,
         })
     }
 

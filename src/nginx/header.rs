@@ -14,12 +14,9 @@ impl Request {
     /// The values of all fields of a name that the client has sent, in their order: memory of the request.
     pub fn headers(self, name: &'static [u8]) -> impl Iterator<Item = &'static [u8]> {
         // SAFETY: the request is valid, and has its list before any phase runs.
-        let fields = unsafe { fields(&raw mut (*self.raw()).headers_in.headers) };
-        fields.filter_map(move |field| {
-            // SAFETY: nginx has written the field, whose texts are in the request's memory.
-            let (key, value) = unsafe { (lasting((*field).key), lasting((*field).value)) };
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
+        let fields = unsafe { fields_of(&raw mut (*self.raw()).headers_in.headers, name) };
+        // SAFETY: nginx has written the field, whose value is memory of the request.
+        fields.map(|field| unsafe { lasting((*field).value) })
     }
 
     /// Adds a header field to the response. The value is memory of the request or static. `false`:
@@ -40,12 +37,59 @@ impl Request {
         }
         true
     }
+
+    /// Gives the response this header field and no other of its name. The value is memory of the request or
+    /// static. `false`: there is no more memory.
+    pub fn set_header(self, name: &'static str, value: &'static [u8]) -> bool {
+        let mut fields = self.sent(name);
+        let Some(first) = fields.next() else {
+            return self.add_header(name, value);
+        };
+        fields.for_each(remove);
+        // SAFETY: the field is in the request's list, and stays there.
+        unsafe { (*first).value = borrowed(value) };
+        true
+    }
+
+    /// Takes all header fields of a name away from the response.
+    pub fn remove_header(self, name: &'static str) {
+        self.sent(name).for_each(remove);
+    }
+
+    /// The fields of a name that are to be sent.
+    fn sent(self, name: &'static str) -> impl Iterator<Item = *mut ngx_table_elt_t> {
+        // SAFETY: the request is valid, and has its list before any phase runs.
+        let fields =
+            unsafe { fields_of(&raw mut (*self.raw()).headers_out.headers, name.as_bytes()) };
+        // SAFETY: nginx has written the field; one whose hash is zero is not sent.
+        fields.filter(|field| unsafe { (**field).hash != 0 })
+    }
 }
 
-/// The fields in a list.
+/// Has nginx not send a field.
+fn remove(field: *mut ngx_table_elt_t) {
+    // SAFETY: the field is in the request's list, and stays there.
+    unsafe { (*field).hash = 0 };
+}
+
+/// The fields of a name in a list.
 ///
 /// # Safety
 /// The list is one of a request's, and lives as long as the iterator is used.
+unsafe fn fields_of(
+    list: *mut ngx_list_t,
+    name: &'static [u8],
+) -> impl Iterator<Item = *mut ngx_table_elt_t> {
+    // SAFETY: the caller vouches for the list; nginx has written its fields, whose names are in the request's
+    // memory.
+    unsafe { fields(list) }
+        .filter(move |field| unsafe { lasting((**field).key) }.eq_ignore_ascii_case(name))
+}
+
+/// All fields in a list.
+///
+/// # Safety
+/// As for [`fields_of`].
 unsafe fn fields(list: *mut ngx_list_t) -> impl Iterator<Item = *mut ngx_table_elt_t> {
     // SAFETY: the caller vouches for it.
     let mut part: *mut ngx_list_part_t = unsafe { &raw mut (*list).part };

@@ -9,6 +9,7 @@
 pub mod answer;
 pub mod conf;
 pub mod event;
+pub mod filter;
 pub mod guard;
 pub mod header;
 pub mod log;
@@ -63,6 +64,12 @@ pub fn exiting() -> bool {
 pub fn worker() -> usize {
     // SAFETY: nginx sets the number when it starts a worker.
     unsafe { nginx_sys::ngx_worker }
+}
+
+/// This process's number in the system.
+pub fn process() -> u32 {
+    // SAFETY: nginx sets the number when a process starts.
+    unsafe { nginx_sys::ngx_pid as u32 }
 }
 
 /// Whether this process serves requests: it is a worker, or nginx runs without a master.

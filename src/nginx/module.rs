@@ -169,7 +169,8 @@ unsafe extern "C" fn postconfiguration<M: Module>(cf: *mut ngx_conf_t) -> ngx_in
     outcome(cf, M::register)
 }
 
-fn outcome(cf: *mut ngx_conf_t, step: fn(Conf) -> Result<(), Refusal>) -> ngx_int_t {
+/// Runs a step of the configuration and tells nginx how it went.
+pub fn outcome(cf: *mut ngx_conf_t, step: fn(Conf) -> Result<(), Refusal>) -> ngx_int_t {
     match conf::set(cf, step).is_null() {
         true => NGX_OK as ngx_int_t,
         false => NGX_ERROR as ngx_int_t,

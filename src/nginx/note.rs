@@ -32,6 +32,13 @@ impl Text {
         Value::read(place(r, self.0)).is_valid()
     }
 
+    /// What has been written.
+    pub fn get(self, r: Request) -> Option<&'static [u8]> {
+        let value = Value::read(place(r, self.0));
+        // SAFETY: only `set` writes a valid value here, whose bytes live as long as the request.
+        value.is_valid().then(|| unsafe { value.to_text() })
+    }
+
     /// Writes it: static bytes, or memory of the request or the configuration.
     #[inline]
     pub fn set(self, r: Request, text: &'static [u8]) {

@@ -2,5 +2,6 @@
 
 pub mod conf;
 pub mod directives;
+pub mod filter;
 pub mod secret;
 pub mod zone;
