@@ -5,7 +5,10 @@
 
 use std::ptr::{self, NonNull};
 
-use nginx_sys::{ngx_list_part_t, ngx_list_push, ngx_list_t, ngx_str_t, ngx_table_elt_t};
+use nginx_sys::{
+    ngx_array_create, ngx_array_push, ngx_array_t, ngx_list_part_t, ngx_list_push, ngx_list_t,
+    ngx_pool_t, ngx_str_t, ngx_table_elt_t,
+};
 
 use super::conf::borrowed;
 use super::request::Request;
@@ -38,17 +41,21 @@ impl Request {
         true
     }
 
-    /// Gives the response this header field and no other of its name. The value is memory of the request or
-    /// static. `false`: there is no more memory.
-    pub fn set_header(self, name: &'static str, value: &'static [u8]) -> bool {
-        let mut fields = self.sent(name);
-        let Some(first) = fields.next() else {
-            return self.add_header(name, value);
-        };
-        fields.for_each(remove);
-        // SAFETY: the field is in the request's list, and stays there.
-        unsafe { (*first).value = borrowed(value) };
-        true
+    /// Gives the response this `Cache-Control` and no other. The value is memory of the request or static. `false`:
+    /// there is no more memory.
+    pub fn set_cache_control(self, value: &'static [u8]) -> bool {
+        const NAME: &str = "Cache-Control";
+        if let Some(first) = self.sent(NAME).next() {
+            self.sent(NAME).skip(1).for_each(remove);
+            // SAFETY: the field is in the request's list, and stays there.
+            unsafe { (*first).value = borrowed(value) };
+            return true;
+        }
+        // SAFETY: the request is valid, the field is in its list, and nginx knows of no other.
+        self.add_header(NAME, value)
+            && self.sent(NAME).next().is_some_and(|field| unsafe {
+                (*self.raw()).headers_out.cache_control.know(field, (*self.raw()).pool)
+            })
     }
 
     /// Takes all header fields of a name away from the response.
@@ -63,6 +70,38 @@ impl Request {
             unsafe { fields_of(&raw mut (*self.raw()).headers_out.headers, name.as_bytes()) };
         // SAFETY: nginx has written the field; one whose hash is zero is not sent.
         fields.filter(|field| unsafe { (**field).hash != 0 })
+    }
+}
+
+/// By what nginx knows the response's `Cache-Control`, when `$sent_http_cache_control` or `gzip_proxied` asks.
+trait Known {
+    /// Has nginx know of a field, the first one. `false`: there is no more memory.
+    ///
+    /// # Safety
+    /// Field and pool are those of the request that this is part of.
+    unsafe fn know(&mut self, field: *mut ngx_table_elt_t, pool: *mut ngx_pool_t) -> bool;
+}
+
+/// Since nginx 1.23: the first of a list.
+impl Known for *mut ngx_table_elt_t {
+    unsafe fn know(&mut self, field: *mut ngx_table_elt_t, _: *mut ngx_pool_t) -> bool {
+        *self = field;
+        true
+    }
+}
+
+/// Before: an array of pointers, which is not there until there is one.
+impl Known for ngx_array_t {
+    unsafe fn know(&mut self, field: *mut ngx_table_elt_t, pool: *mut ngx_pool_t) -> bool {
+        // SAFETY: the caller vouches for the pool; an array has room for as many as it was made for.
+        unsafe {
+            let array = ngx_array_create(pool, 1, size_of_val(&field));
+            let Some(array) = array.as_ref() else { return false };
+            *self = *array;
+            let place = ngx_array_push(self).cast::<*mut ngx_table_elt_t>();
+            place.write(field);
+        }
+        true
     }
 }
 

@@ -79,7 +79,7 @@ impl HeaderFilter for Filter {
         let is_set = cache_control.is_none_or(|value| {
             // What old caches go by.
             r.remove_header("Expires");
-            r.set_header("Cache-Control", value)
+            r.set_cache_control(value)
         });
         match is_added && is_set {
             true => Ok(()),
