@@ -20,6 +20,14 @@ pub enum Status {
     RejectedDryRun,
     /// It was not asked about.
     Bypassed,
+    /// It has a seat in the room.
+    Admitted,
+    /// It waits in the room.
+    Waiting,
+    /// It would wait in the room.
+    WaitingDryRun,
+    /// The room is full.
+    Full,
 }
 
 impl Status {
@@ -32,6 +40,10 @@ impl Status {
             Self::DelayedDryRun => "DELAYED_DRY_RUN",
             Self::RejectedDryRun => "REJECTED_DRY_RUN",
             Self::Bypassed => "BYPASSED",
+            Self::Admitted => "ADMITTED",
+            Self::Waiting => "WAITING",
+            Self::WaitingDryRun => "WAITING_DRY_RUN",
+            Self::Full => "FULL",
         }
     }
 }

@@ -18,14 +18,15 @@ use super::notes::Notes;
 use super::room::conf::{Everyone, RoomConf};
 use super::room::directives::{CookieDirective, PageDirective, RoomDirective};
 use super::room::secret::SecretFile;
-use super::room::zone::RoomZone;
+use super::room::session::SessionVariable;
+use super::room::zone::{self as room_zone, RoomZone};
 use super::sweep;
 use super::zone::{RateOf, Settings, Zone};
 use crate::core::bucket::BURST_MAX;
 use crate::core::rate::{Rate, REQUEST};
 use crate::nginx::conf::{borrowed, only_variable, Conf, Refusal};
 use crate::nginx::module::{self, main_conf, of_http, of_server, own, plain, plain_of, Directive};
-use crate::nginx::preaccess;
+use crate::nginx::{preaccess, variable};
 use crate::shm::limiter::Limiter;
 
 /// The module.
@@ -126,7 +127,7 @@ impl module::Module for Module {
 
     fn declare(cf: Conf) -> Result<(), Refusal> {
         main_conf::<Self>(cf).notes = Some(Notes::declare(cf)?);
-        Ok(())
+        variable::add::<SessionVariable>(cf)
     }
 
     fn register(cf: Conf) -> Result<(), Refusal> {
@@ -140,6 +141,10 @@ impl module::Module for Module {
         inner: &mut LocationConf,
     ) -> Result<(), Refusal> {
         inner.merge(cf, outer)
+    }
+
+    fn accepted(main: &MainConf) {
+        main.rooms.iter().for_each(room_zone::take_effect);
     }
 
     fn start() {

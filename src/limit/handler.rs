@@ -11,6 +11,7 @@ use super::conf::{headers, LimitConf, LocationConf};
 use super::directives::Module;
 use super::headers::{add_draft, add_retry_after};
 use super::notes::Notes;
+use super::room;
 use super::zone::Zone;
 use crate::core::bucket::{Bucket, Limit, Offer};
 use crate::core::rate::REQUEST;
@@ -46,12 +47,20 @@ pub struct Answered {
     pub zone: Zone,
     question: Question,
     pub vote: Vote,
+    /// Whether those over it wait in the location's room.
+    pub has_room: bool,
 }
+
+/// The limits of a location, as they have answered.
+pub type Answers = SmallVec<[Answered; FEW]>;
 
 fn handle(r: Request) -> Passage {
     let conf = r.location_conf::<Module>();
     let limits = conf.limits.as_deref().unwrap_or_default();
-    let Some(notes) = r.main_conf::<Module>().notes.as_ref().filter(|_| !limits.is_empty()) else {
+    if limits.is_empty() && conf.room.is_none() {
+        return Passage::Declined;
+    }
+    let Some(notes) = r.main_conf::<Module>().notes.as_ref() else {
         return Passage::Declined;
     };
     if notes.is_decided(r) {
@@ -68,10 +77,13 @@ fn decide(
     limits: &[LimitConf],
 ) -> Result<Passage, NoMemory> {
     if is_bypassed(r, conf)? {
-        notes.bypass(r);
+        notes.set_status(r, Status::Bypassed);
         return Ok(Passage::Declined);
     }
     let turn = Turn { now: now(), worker: worker() };
+    if conf.room.as_ref().is_some_and(|room| !room.is_idle(r)) {
+        return room::handler::decide(r, conf, notes, turn);
+    }
     let [limit] = limits else {
         return decide_by_all(r, conf, notes, limits, turn);
     };
@@ -109,6 +121,9 @@ fn decide_by_one(
         Some(Offer::Passes { .. }) => limiter.charge(question.tag, question.limit, turn).0,
         Some(refused) => refused,
     };
+    if limit.has_room && matches!(offer, Offer::Refused { .. }) {
+        return room::handler::decide(r, conf, notes, turn);
+    }
     let is_dry = limit.runs_dry(conf);
     match offer {
         Offer::Passes { delay: 0, excess, .. } => {
@@ -126,7 +141,7 @@ fn decide_by_one(
         _ => {
             let vote = Vote { limit: question.limit, offer, is_dry };
             let refused = matches!(offer, Offer::Refused { .. }).then_some(0);
-            let answered = Answered { zone: limit.zone, question, vote };
+            let answered = Answered { zone: limit.zone, question, vote, has_room: false };
             conclude(r, conf, notes, &[answered], refused, turn)
         }
     }
@@ -141,7 +156,22 @@ fn decide_by_all(
     limits: &[LimitConf],
     turn: Turn,
 ) -> Result<Passage, NoMemory> {
-    let mut answers = SmallVec::<[Answered; FEW]>::new();
+    let mut answers = read_all(r, conf, limits, turn)?;
+    if answers.iter().any(|one| one.has_room && one.refuses()) {
+        return room::handler::decide(r, conf, notes, turn);
+    }
+    let refused = charge_all(&mut answers, turn, conf.dry_run == 1)?;
+    conclude(r, conf, notes, &answers, refused, turn)
+}
+
+/// What each of the limits says now; nothing is charged.
+pub fn read_all<'a>(
+    r: Request,
+    conf: &LocationConf,
+    limits: impl IntoIterator<Item = &'a LimitConf>,
+    turn: Turn,
+) -> Result<Answers, NoMemory> {
+    let mut answers = Answers::new();
     for limit in limits {
         if let Some(question) = ask(r, limit)? {
             answers.try_reserve(1).map_err(|_| NoMemory)?;
@@ -150,8 +180,7 @@ fn decide_by_all(
             answers.push(answered);
         }
     }
-    let refused = charge_all(&mut answers, turn, conf.dry_run == 1)?;
-    conclude(r, conf, notes, &answers, refused, turn)
+    Ok(answers)
 }
 
 #[inline(always)]
@@ -204,7 +233,13 @@ impl Answered {
     fn new(conf: &LimitConf, question: Question, location: &LocationConf) -> Self {
         let is_dry = conf.runs_dry(location);
         let offer = Offer::Refused { excess: 0, wait: 0 };
-        Self { zone: conf.zone, vote: Vote { limit: question.limit, offer, is_dry }, question }
+        let vote = Vote { limit: question.limit, offer, is_dry };
+        Self { zone: conf.zone, vote, question, has_room: conf.has_room }
+    }
+
+    /// The key.
+    pub fn key(&self) -> &'static [u8] {
+        self.question.key
     }
 
     /// Takes the limit's answer, and charges its key if it lets the request pass.
@@ -221,14 +256,15 @@ impl Answered {
         self.vote.offer = limiter.bucket(tag).offer(limit, turn.now);
     }
 
-    fn refuses(&self) -> bool {
+    /// Whether it refuses.
+    pub fn refuses(&self) -> bool {
         matches!(self.vote.offer, Offer::Refused { .. })
     }
 }
 
 /// Charges all limits, or none. Returns the place of the one that refuses. One that runs dry, where not all
 /// do, refuses nobody.
-fn charge_all(
+pub fn charge_all(
     answers: &mut [Answered],
     turn: Turn,
     all_are_dry: bool,
@@ -257,7 +293,7 @@ fn charge_all(
 
 /// Carries out what the votes say.
 #[inline(never)]
-fn conclude(
+pub fn conclude(
     r: Request,
     conf: &LocationConf,
     notes: &Notes,
@@ -301,11 +337,12 @@ fn conclude(
 #[inline]
 fn count(one: &Answered, turn: Turn) {
     let counter = match one.vote.status() {
-        Status::Passed | Status::Bypassed => Counter::Passed,
+        Status::Passed => Counter::Passed,
         Status::Delayed => Counter::Delayed,
         Status::Rejected => Counter::Rejected,
         Status::DelayedDryRun => Counter::DelayedDryRun,
         Status::RejectedDryRun => Counter::RejectedDryRun,
+        _ => return,
     };
     one.question.limiter.count(counter, turn);
 }
@@ -329,13 +366,13 @@ fn reject(
 #[inline]
 fn report(r: Request, conf: &LocationConf, zone: Zone, question: &Question, vote: Vote) {
     let (level, action, comma) = match vote.status() {
-        Status::Passed | Status::Bypassed => return,
         Status::Rejected | Status::RejectedDryRun => {
             (conf.refusal_log_level(), "limiting requests", "")
         }
         Status::Delayed | Status::DelayedDryRun => {
             (conf.delay_log_level(), "delaying request", ",")
         }
+        _ => return,
     };
     if r.log().writes(level) {
         let dry_run = if vote.is_dry { ", dry run" } else { "" };

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::room::filter::FilterNotes;
+use super::room::notes::RoomNotes;
 use super::zone::Zone;
 use crate::core::rate::REQUEST;
 use crate::core::verdict::Status;
@@ -18,6 +19,8 @@ pub struct Notes {
     retry_after: NumberNote<RetryAfter>,
     /// What its answer is to say, whoever gives it.
     pub filter: FilterNotes,
+    /// What concerns its room.
+    pub room: RoomNotes,
 }
 
 impl Notes {
@@ -29,6 +32,7 @@ impl Notes {
             excess: NumberNote::declare(cf)?,
             retry_after: NumberNote::declare(cf)?,
             filter: FilterNotes::declare(cf)?,
+            room: RoomNotes::declare(cf)?,
         })
     }
 
@@ -39,9 +43,9 @@ impl Notes {
         self.status.is_set(r)
     }
 
-    /// Notes that nothing was asked.
-    pub fn bypass(&self, r: Request) {
-        self.status.set(r, Status::Bypassed.name().as_bytes());
+    /// Notes a verdict that is of no limit, or goes before that of one.
+    pub fn set_status(&self, r: Request, status: Status) {
+        self.status.set(r, status.name().as_bytes());
     }
 
     /// Notes the verdict of the limit that has decided, and what its bucket held.
@@ -71,8 +75,4 @@ impl Number for Excess {
 struct RetryAfter;
 impl Number for RetryAfter {
     const NAME: &'static str = "smart_limit_retry_after";
-
-    fn text(r: Request, seconds: u64) -> Option<&'static [u8]> {
-        r.print_number(seconds)
-    }
 }

@@ -52,7 +52,9 @@ pub trait Number {
     const NAME: &'static str;
 
     /// The text: memory of the request. `None`: there is no more memory.
-    fn text(r: Request, number: u64) -> Option<&'static [u8]>;
+    fn text(r: Request, number: u64) -> Option<&'static [u8]> {
+        r.print_number(number)
+    }
 }
 
 /// The note of an `N`.

@@ -3,10 +3,12 @@
 use nginx_sys::ngx_str_t;
 use ngx::ngx_string;
 
+use super::visitor::asks_room;
 use super::zone::RoomZone;
 use crate::core::cookie::SameSite;
 use crate::limit::conf::LocationConf;
 use crate::nginx::conf::{ComplexValue, Conf, Refusal};
+use crate::nginx::request::Request;
 
 /// `room=`.
 #[derive(Clone, Copy)]
@@ -14,6 +16,17 @@ pub struct RoomConf {
     pub zone: RoomZone,
     /// Whether everyone needs a seat, under the limits or not: `room=` without `zone=`.
     pub everyone: Option<Everyone>,
+}
+
+impl RoomConf {
+    /// Whether the room has nothing to do with a request, unless a limit refuses it: nobody waits, nobody has a
+    /// seat or needs one, and it is not the room that is asked.
+    #[inline]
+    pub fn is_idle(&self, r: Request) -> bool {
+        self.everyone.is_none()
+            && self.zone.get().is_some_and(|room| room.is_idle())
+            && !asks_room(r)
+    }
 }
 
 /// That everyone needs a seat.

@@ -1,5 +1,7 @@
 //! The directives of rooms.
 
+use std::cell::OnceCell;
+
 use nginx_sys::ngx_str_t;
 use ngx::ngx_string;
 
@@ -46,7 +48,7 @@ impl Directive for RoomDirective {
         if !is_name(name.as_bytes()) {
             return invalid("room name", name.as_bytes());
         }
-        let mut settings = Settings { rules: DEFAULT, token: TOKEN };
+        let mut settings = Settings { rules: DEFAULT, token: TOKEN, keys: OnceCell::new() };
         for parameter in cf.values().skip(2) {
             set_parameter(&mut settings, parameter).or_else(|what| invalid(&what, parameter))?;
         }
@@ -140,7 +142,11 @@ fn refresh(text: &[u8]) -> Option<(u64, u64)> {
 }
 
 /// Checks what the parameters say together.
-fn check(cf: Conf, name: &ngx_str_t, Settings { rules, token }: &Settings) -> Result<(), Refusal> {
+fn check(
+    cf: Conf,
+    name: &ngx_str_t,
+    Settings { rules, token, .. }: &Settings,
+) -> Result<(), Refusal> {
     if rules.max_active == 0 {
         return Err("\"smart_limit_room\" must have \"max_active\" parameter".into());
     }

@@ -1,11 +1,13 @@
 //! `smart_limit_room`: the room's memory as a zone of nginx, and what its directive says of it.
 
+use std::cell::OnceCell;
 use std::ffi::c_void;
 use std::ptr;
 
 use nginx_sys::ngx_str_t;
 
 use crate::core::room::rules::Rules;
+use crate::core::token::Keys;
 use crate::nginx::zone::{self, Shared};
 use crate::nginx::{now, random, time_of_day};
 use crate::shm::room::{Birth, Room};
@@ -15,12 +17,23 @@ use crate::shm::Word;
 pub type RoomZone = zone::Zone<Room<'static>>;
 
 /// What the directive says.
-#[derive(Clone, Copy)]
 pub struct Settings {
     /// The parameters.
     pub rules: Rules,
     /// How long a token lives, in seconds.
     pub token: u64,
+    /// What its tokens are signed with, once the configuration is accepted, where no file has it.
+    pub keys: OnceCell<Keys>,
+}
+
+/// Lets what the directive says hold from now on, for the workers of the configuration before too.
+pub fn take_effect(zone: &RoomZone) {
+    let (Some(room), Some(settings)) = (zone.get(), zone.settings()) else { return };
+    zone.exclusively(|room| room.enter(now()).install(&settings.rules));
+    // It is long enough to be a secret.
+    if let Ok(keys) = Keys::new(&room.signing_key()) {
+        let _ = settings.keys.set(keys);
+    }
 }
 
 impl Shared for Room<'static> {

@@ -66,6 +66,12 @@ impl<'a> Index<'a> {
         self.entries.clear();
     }
 
+    /// How many are in it.
+    #[cfg(test)]
+    pub fn count(self) -> usize {
+        (0..self.entries.len()).filter(|place| self.entries.get(*place) != 0).count()
+    }
+
     /// The place of the entry of `hash` that `is_it` knows, or of the free one where it would be put.
     #[inline]
     fn probe(self, hash: u64, is_it: impl Fn(usize) -> bool) -> (usize, u32) {

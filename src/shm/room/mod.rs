@@ -95,6 +95,12 @@ impl Room<'_> {
         hash(zone, &self.secret) ^ hash(key, &self.secret).rotate_left(32)
     }
 
+    /// What a session is called here, never 0: visitors can know their sessions, but not meet in one place of an
+    /// index on purpose.
+    pub fn session(&self, session: u64) -> u64 {
+        hash(&session.to_le_bytes(), &self.secret).max(1)
+    }
+
     /// What a network is called here; never 0, which is nobody's.
     pub fn network(&self, network: &[u8]) -> u64 {
         (hash(network, &self.secret) & HIGH_MAX).max(1)

@@ -138,6 +138,12 @@ impl<'a> Places<'a> {
         self.set_previous(first, slot);
     }
 
+    /// How many keys there are.
+    #[cfg(test)]
+    pub fn keys(self) -> usize {
+        self.firsts.count()
+    }
+
     fn unlink(self, slot: usize) {
         let (next, previous, key) = (self.next(slot), self.previous(slot), self.key(slot));
         if next == slot {
@@ -153,7 +159,8 @@ impl<'a> Places<'a> {
         self.cells.get(slot * WORDS + KEY)
     }
 
-    fn next(self, slot: usize) -> usize {
+    /// The slot of the next one of the same key.
+    pub fn next(self, slot: usize) -> usize {
         low(self.cells.get(slot * WORDS + DEADLINE))
     }
 
@@ -161,7 +168,8 @@ impl<'a> Places<'a> {
         self.cells.set(slot * WORDS + DEADLINE, joined(self.deadline(slot), next));
     }
 
-    fn previous(self, slot: usize) -> usize {
+    /// The slot of the one before of the same key.
+    pub fn previous(self, slot: usize) -> usize {
         low(self.cells.get(slot * WORDS + NETWORK))
     }
 

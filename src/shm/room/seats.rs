@@ -131,6 +131,19 @@ impl<'a> Seats<'a> {
         }
     }
 
+    /// Each seat knows where it stands, and none of those that are held ends before the one above it.
+    #[cfg(test)]
+    pub fn check_heap(self) {
+        for position in 0..self.len() {
+            let is_held = position < self.held();
+            assert_eq!(self.session(self.at(position)) != 0, is_held, "position {position}");
+            if is_held {
+                assert_eq!(self.position(self.at(position)), position);
+                assert!(self.end_at(position.saturating_sub(1) / 2) <= self.end_at(position));
+            }
+        }
+    }
+
     fn until(self, place: usize) -> u64 {
         high(self.cells.get(place * WORDS + UNTIL))
     }

@@ -13,10 +13,13 @@ use crate::core::room::rules::{Order, Rules};
 /// ended that one section frees, so that nobody waits long for the lock: some milliseconds.
 const AT_ONCE: usize = 16_384;
 
+/// The longest wait that is told, in seconds: a week.
+const FORESEEABLE: u64 = 7 * 86_400;
+
 /// A request of somebody who has a token.
 #[derive(Clone, Copy, Debug)]
 pub struct Visit {
-    /// The session.
+    /// The session: [`Room::session`].
     pub session: u64,
     /// When its token was issued, in seconds of wall clock.
     pub issued: u64,
@@ -31,7 +34,7 @@ pub struct Visit {
 }
 
 /// What one who waits is told. Numbers are of people, times in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// His place in the queue, from 1 on; none before he has one, or where seats are drawn.
     pub position: Option<u64>,
@@ -45,6 +48,13 @@ pub struct Told {
     pub wait: u64,
     /// The seconds after which he is to come back.
     pub refresh: u64,
+}
+
+impl Told {
+    /// The seconds that he is likely to wait; none if that is more than anybody can say.
+    pub fn wait_seconds(&self) -> Option<u64> {
+        Some(self.wait.div_ceil(1000)).filter(|seconds| *seconds <= FORESEEABLE)
+    }
 }
 
 /// What has become of a visit.
@@ -116,7 +126,7 @@ impl Section<'_> {
         self.rules = *rules;
     }
 
-    /// Whether a session has a seat. It is noted that it was heard of.
+    /// Whether a session, which is [`Room::session`], has a seat. It is noted that it was heard of.
     pub fn is_seated(&self, session: u64) -> bool {
         match self.find(session) {
             Some(Spot::Seat(seat)) => {
@@ -193,6 +203,11 @@ impl Section<'_> {
     /// What somebody is told who has no token yet.
     pub fn welcome(&self) -> Told {
         Told { refresh: pace::joining_interval(&self.rules), ..self.told(None) }
+    }
+
+    /// What somebody is told who is let in, and asks.
+    pub fn farewell(&self) -> Told {
+        Told { position: None, wait: 0, refresh: 1, ..self.told(None) }
     }
 
     /// Whether somebody waits who came over this key.

@@ -1,5 +1,9 @@
-use std::collections::HashMap;
+mod histories;
+mod invariants;
+mod model;
+mod world;
 
+use self::invariants::check;
 use super::header::Counter;
 use super::*;
 use crate::core::room::rules::{Order, Rules};
@@ -55,50 +59,6 @@ fn position(outcome: Outcome) -> u64 {
 
 fn is_seated(outcome: Outcome) -> bool {
     matches!(outcome, Outcome::Seated { .. })
-}
-
-/// All that a room promises of itself, and that it is the same when it is built anew.
-pub(super) fn check(room: &Room, now: u64) {
-    let section = room.enter(now);
-    let state = |section: &Section| -> (Vec<(u64, u64)>, Vec<u64>, usize) {
-        let mut queue = Vec::new();
-        let mut next = section.get(at::HEAD);
-        while let Some(number) = section.next_from(next) {
-            let slot = section.slot_of(number);
-            let place = room.places.get(slot);
-            assert_eq!(section.rank(slot), queue.len() as u64 + 1);
-            queue.push((place.session, place.key));
-            next = number + 1;
-        }
-        let taken = (0..room.slots).filter(|slot| room.places.session(*slot) != 0).count();
-        assert_eq!(queue.len(), taken, "a place outside the ring");
-        assert_eq!(queue.len() as u64, section.waiting());
-        let seats = (0..room.seats.len()).map(|seat| room.seats.get(seat));
-        let held = seats.filter(|seat| seat.session != 0).collect::<Vec<_>>();
-        assert_eq!(held.len(), room.seats.held());
-        let provisional = held.iter().filter(|seat| seat.is_provisional).count();
-        assert_eq!(provisional as u64, section.get(at::PROVISIONAL));
-        let counted = |network: u64| usize::from(network != 0);
-        let networks =
-            held.iter().filter(|seat| seat.is_provisional).map(|seat| counted(seat.network));
-        let places = (0..room.slots).map(|slot| room.places.get(slot));
-        let waiting = places.filter(|place| place.session != 0).map(|place| counted(place.network));
-        assert_eq!(room.networks.sum(), networks.chain(waiting).sum::<usize>());
-        let mut firsts = HashMap::new();
-        for (session, key) in queue.iter().rev() {
-            firsts.insert(*key, *session);
-        }
-        for (key, session) in firsts {
-            let first = room.places.first_of(key).expect("somebody waits under the key");
-            assert_eq!(room.places.session(first), session);
-        }
-        let mut held = held.iter().map(|seat| seat.session).collect::<Vec<_>>();
-        held.sort_unstable();
-        (queue, held, room.networks.sum())
-    };
-    let before = state(&section);
-    section.rebuild();
-    assert_eq!(state(&section), before, "built anew it is another");
 }
 
 #[test]

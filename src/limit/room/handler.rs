@@ -1,0 +1,321 @@
+//! What happens to a request whose location has a room: who has a seat passes, who waits is answered, and who
+//! is over a limit, or came after somebody who waits under its key, joins them.
+
+use nginx_sys::NGX_LOG_INFO;
+
+use super::answer;
+use super::visitor::{Kind, Visitor};
+use crate::core::room::report;
+use crate::core::verdict::Status;
+use crate::core::NoMemory;
+use crate::limit::conf::{LimitConf, LocationConf};
+use crate::limit::handler::{charge_all, conclude, read_all, Answered, Answers};
+use crate::limit::notes::Notes;
+use crate::nginx::preaccess::Passage;
+use crate::nginx::request::Request;
+use crate::shm::limiter::Turn;
+use crate::shm::room::{Counter, Outcome, Place, Room, Told};
+
+/// Decides about a request that the room may have to do with.
+#[cold]
+pub fn decide(
+    r: Request,
+    conf: &LocationConf,
+    notes: &Notes,
+    turn: Turn,
+) -> Result<Passage, NoMemory> {
+    let Some(visitor) = Visitor::of(r) else {
+        return Ok(Passage::Status(500));
+    };
+    let limits = conf.limits.as_deref().unwrap_or_default();
+    notes.room.decide(r, visitor.room.zone);
+    Door { visitor, conf, notes, limits, turn }.decide()
+}
+
+/// A request at the door of its room.
+struct Door<'a> {
+    visitor: Visitor,
+    conf: &'a LocationConf,
+    notes: &'a Notes,
+    limits: &'a [LimitConf],
+    turn: Turn,
+}
+
+/// Why somebody may not pass.
+#[derive(Clone, Copy)]
+struct Stop {
+    /// What he is to wait under.
+    key: u64,
+    /// Whether it is only said.
+    is_dry: bool,
+}
+
+impl Door<'_> {
+    fn decide(mut self) -> Result<Passage, NoMemory> {
+        match self.known() {
+            Some(Outcome::Seated { is_new }) => self.admit(is_new, false),
+            Some(Outcome::Waits(place)) => self.poll(place),
+            _ => self.arrive(),
+        }
+    }
+
+    /// What the room says to somebody whom it knows already.
+    fn known(&self) -> Option<Outcome> {
+        let session = self.visitor.session()?.number();
+        let is_seated =
+            self.visitor.within(|room, section| section.is_seated(room.session(session)));
+        if is_seated == Some(true) {
+            return Some(Outcome::Seated { is_new: false });
+        }
+        if self.visitor.kind != Kind::Visit {
+            return None;
+        }
+        let visit = self.visitor.visit()?;
+        self.visitor.within(|_, section| section.poll(&visit)).flatten()
+    }
+
+    /// Answers somebody who has a place: the limits let him pass in the queue's order, or he waits.
+    fn poll(&self, place: Place) -> Result<Passage, NoMemory> {
+        if place.is_first {
+            if let Some(passage) = self.pass_in_turn(place.key)? {
+                return Ok(passage);
+            }
+        }
+        let mut others = self.limits.iter().filter(|limit| limit.has_room);
+        let everyone = self.visitor.room.everyone;
+        let is_dry = others.all(|limit| limit.runs_dry(self.conf))
+            && everyone.is_none_or(|everyone| everyone.runs_dry(self.conf));
+        self.settle(Outcome::Waits(place), is_dry)
+    }
+
+    /// The rate's own capacity goes to those who wait, in their order: `None` where it is used up, or another
+    /// key's turn.
+    fn pass_in_turn(&self, key: u64) -> Result<Option<Passage>, NoMemory> {
+        let r = self.visitor.r;
+        let mut answers = read_all(r, self.conf, self.limits, self.turn)?;
+        let is_his_turn = self.visitor.within(|room, section| {
+            let keys = || answers.iter().filter_map(|one| key_of(room, one));
+            let mut others = keys().filter(|other| *other != key);
+            keys().any(|other| other == key) && !others.any(|other| section.waits_under(other))
+        });
+        let is_refused = answers.iter().any(|one| one.refuses() && !one.vote.is_dry);
+        if is_his_turn != Some(true) || is_refused {
+            return Ok(None);
+        }
+        if self.visitor.asks_room() {
+            return self.farewell(report::Status::Passed).map(Some);
+        }
+        if charge_all(&mut answers, self.turn, self.conf.dry_run == 1)?.is_some() {
+            return Ok(None);
+        }
+        self.visitor.within(|_, section| section.count(Counter::Passed));
+        self.send_token_along()?;
+        conclude(r, self.conf, self.notes, &answers, None, self.turn).map(Some)
+    }
+
+    /// Asks the limits about somebody whom the room does not know.
+    fn arrive(&mut self) -> Result<Passage, NoMemory> {
+        let answers = read_all(self.visitor.r, self.conf, self.limits, self.turn)?;
+        let mut dry = None;
+        for one in &answers {
+            if !one.has_room && one.refuses() && !one.vote.is_dry {
+                return self.pass(answers, None);
+            }
+            match self.stop_of(one) {
+                Some(stop) if stop.is_dry => dry = dry.or(Some(stop)),
+                Some(stop) => return self.turn_away(stop),
+                None => {}
+            }
+        }
+        match self.stop_of_everyone() {
+            Some(stop) if stop.is_dry => dry = dry.or(Some(stop)),
+            Some(stop) => return self.turn_away(stop),
+            None => {}
+        }
+        match dry.filter(|_| self.visitor.kind == Kind::Visit) {
+            Some(stop) => self.turn_away(stop),
+            None if self.visitor.asks_room() => self.farewell(report::Status::Passed),
+            None => {
+                self.send_token_along()?;
+                self.pass(answers, None)
+            }
+        }
+    }
+
+    /// Whether a limit sends somebody to the room: it refuses, or others wait under its key.
+    fn stop_of(&self, one: &Answered) -> Option<Stop> {
+        let room = self.visitor.room.zone.get()?;
+        let key = key_of(room, one)?;
+        let is_late = || {
+            !room.is_empty()
+                && self.visitor.within(|_, section| section.waits_under(key)) == Some(true)
+        };
+        let is_dry = one.vote.is_dry;
+        (one.refuses() || is_late()).then_some(Stop { key, is_dry })
+    }
+
+    fn stop_of_everyone(&self) -> Option<Stop> {
+        let everyone = self.visitor.room.everyone?;
+        let key = self.visitor.room.zone.get()?.key(b"", b"");
+        Some(Stop { key, is_dry: everyone.runs_dry(self.conf) })
+    }
+
+    /// Sends somebody into the room.
+    fn turn_away(&mut self, stop: Stop) -> Result<Passage, NoMemory> {
+        let r = self.visitor.r;
+        match self.visitor.kind {
+            Kind::Visit => {
+                let outcome = self.join(stop.key)?;
+                self.settle(outcome, stop.is_dry)
+            }
+            Kind::Resource => {
+                self.notes.set_status(r, Status::Waiting);
+                self.notes.filter.answer_by_room(r);
+                answer::status_alone(&self.visitor, &self.told())
+            }
+            Kind::Subrequest => {
+                self.notes.set_status(r, Status::Rejected);
+                Ok(Passage::Status(self.conf.status as u16))
+            }
+        }
+    }
+
+    /// Goes into the room; with a new token, if there was none.
+    fn join(&mut self, key: u64) -> Result<Outcome, NoMemory> {
+        if self.visitor.token.is_some() {
+            let visit = self.visitor.visit().ok_or(NoMemory)?;
+            let outcome = self.visitor.within(|_, section| section.arrive(&visit, key));
+            return outcome.ok_or(NoMemory);
+        }
+        self.visitor.welcome()?;
+        let visit = self.visitor.visit().ok_or(NoMemory)?;
+        let needs_seat = self.visitor.room.everyone.is_some();
+        let outcome =
+            self.visitor.within(|_, section| match needs_seat && section.seat_at_once(&visit) {
+                true => Outcome::Seated { is_new: true },
+                false => Outcome::Joins(section.welcome()),
+            });
+        outcome.ok_or(NoMemory)
+    }
+
+    /// Carries out what the room has said, or only says it.
+    fn settle(&self, outcome: Outcome, is_dry: bool) -> Result<Passage, NoMemory> {
+        let (r, status, told) = match &outcome {
+            Outcome::Seated { is_new } => return self.admit(*is_new, is_dry),
+            Outcome::Waits(Place { told, .. }) | Outcome::Joins(told) => {
+                (self.visitor.r, Status::Waiting, told)
+            }
+            Outcome::Full(told) => (self.visitor.r, Status::Full, told),
+        };
+        self.report(&outcome, is_dry);
+        self.notes.room.tell(r, told);
+        if is_dry {
+            let counter = match status {
+                Status::Full => Counter::FullDryRun,
+                _ => Counter::WaitingDryRun,
+            };
+            self.visitor.within(|_, section| section.count(counter));
+            self.send_token_along()?;
+            return self.pass_others(Status::WaitingDryRun);
+        }
+        self.notes.set_status(r, status);
+        self.notes.retry_after(r, told.refresh);
+        let status = match status {
+            Status::Full => report::Status::Full,
+            _ => report::Status::Waiting,
+        };
+        self.reply(status, told)
+    }
+
+    fn reply(&self, status: report::Status, told: &Told) -> Result<Passage, NoMemory> {
+        self.send_token_along()?;
+        self.notes.filter.answer_by_room(self.visitor.r);
+        answer::reply(&self.visitor, status, told)
+    }
+
+    /// Lets a session pass the limits of its room. Others count.
+    fn admit(&self, is_new: bool, is_dry: bool) -> Result<Passage, NoMemory> {
+        if is_new {
+            self.report(&Outcome::Seated { is_new }, is_dry);
+        }
+        if self.visitor.asks_room() {
+            return self.farewell(report::Status::Admitted);
+        }
+        self.send_token_along()?;
+        self.pass_others(Status::Admitted)
+    }
+
+    fn pass_others(&self, status: Status) -> Result<Passage, NoMemory> {
+        let others = self.limits.iter().filter(|limit| !limit.has_room);
+        let answers = read_all(self.visitor.r, self.conf, others, self.turn)?;
+        self.pass(answers, Some(status))
+    }
+
+    /// Charges limits. If they let the request pass it has `status`, or else the status that they give it.
+    fn pass(&self, mut answers: Answers, status: Option<Status>) -> Result<Passage, NoMemory> {
+        let r = self.visitor.r;
+        let refused = charge_all(&mut answers, self.turn, self.conf.dry_run == 1)?;
+        let passage = conclude(r, self.conf, self.notes, &answers, refused, self.turn)?;
+        if let (Some(status), Passage::Declined) = (status, &passage) {
+            self.notes.set_status(r, status);
+        }
+        Ok(passage)
+    }
+
+    /// The last answer that the page of somebody gets who may go in.
+    fn farewell(&self, status: report::Status) -> Result<Passage, NoMemory> {
+        let shown = match status {
+            report::Status::Admitted => Status::Admitted,
+            _ => Status::Passed,
+        };
+        self.notes.set_status(self.visitor.r, shown);
+        self.reply(status, &self.told())
+    }
+
+    fn told(&self) -> Told {
+        self.visitor.within(|_, section| section.farewell()).unwrap_or_default()
+    }
+
+    /// Lets the answer to a request that passes carry the token, if there is a new one.
+    fn send_token_along(&self) -> Result<(), NoMemory> {
+        if let Some(token) = self.visitor.token_to_send() {
+            self.notes.filter.set_cookie(self.visitor.r, self.visitor.cookie(token)?);
+        }
+        Ok(())
+    }
+
+    /// Logs who comes in, who begins to wait, and whom there was no place for.
+    fn report(&self, outcome: &Outcome, is_dry: bool) {
+        let (name, log) = (self.visitor.room.zone.name(), self.visitor.r.log());
+        let dry_run = if is_dry { ", dry run" } else { "" };
+        let write = |level, text: std::fmt::Arguments<'_>| {
+            if log.writes(level) {
+                log.write(level, text);
+            }
+        };
+        match outcome {
+            Outcome::Seated { .. } => {
+                write(NGX_LOG_INFO, format_args!("admitted from room \"{name}\"{dry_run}"));
+            }
+            Outcome::Waits(Place { is_new: true, told, .. }) => {
+                let position = told.position.unwrap_or(told.waiting);
+                let level = self.conf.delay_log_level();
+                let text =
+                    format_args!("waiting in room \"{name}\"{dry_run}, position: {position}");
+                write(level, text);
+            }
+            Outcome::Full(_) => {
+                write(
+                    self.conf.refusal_log_level(),
+                    format_args!("room \"{name}\" is full{dry_run}"),
+                );
+            }
+            Outcome::Waits(_) | Outcome::Joins(_) => {}
+        }
+    }
+}
+
+/// What those are called who wait over a limit. `None`: they do not wait.
+fn key_of(room: &Room, one: &Answered) -> Option<u64> {
+    one.has_room.then(|| room.key(one.zone.name().as_bytes(), one.key()))
+}

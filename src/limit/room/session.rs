@@ -1,0 +1,18 @@
+//! `$smart_limit_session`: who a request is of, by its token.
+
+use std::io::Write;
+
+use super::visitor::Visitor;
+use crate::nginx::request::Request;
+use crate::nginx::variable::Variable;
+
+/// The variable: 16 hexadecimal digits, from which no token can be made; none without a valid token.
+pub struct SessionVariable;
+impl Variable for SessionVariable {
+    const NAME: &'static str = "smart_limit_session";
+
+    fn value(r: Request) -> Option<&'static [u8]> {
+        let session = Visitor::of(r)?.session()?;
+        r.print(16, |text| write!(text, "{session}"))
+    }
+}
