@@ -12,7 +12,8 @@ use ngx_http_smart_module::core::room::rules::Order;
 use serde_json::{json, Value};
 
 const LANGUAGES: [Language; 2] = [Language::English, Language::Japanese];
-const METHODS: [Method; 2] = [Method::Get, Method::Other];
+const GET: Method = Method::Get(b"/some/where?a=1&b=2");
+const METHODS: [Method; 2] = [GET, Method::Other];
 
 /// Names that would do harm wherever they were not escaped.
 const HOSTILE_NAMES: [&[u8]; 9] = [
@@ -48,16 +49,16 @@ fn full() -> Report<'static> {
 fn page(report: &Report, language: Language, method: Method) -> String {
     let mut page = Vec::new();
     render(report, language, method, &mut page).expect("memory takes everything");
-    assert!(page.len() <= length_max(report), "{} bytes: {report:?}", page.len());
+    assert!(page.len() <= length_max(report, method), "{} bytes: {report:?}", page.len());
     String::from_utf8(page).expect("a page is UTF-8")
 }
 
 fn english(report: &Report) -> Document {
-    Document::parse(&page(report, Language::English, Method::Get))
+    Document::parse(&page(report, Language::English, GET))
 }
 
 fn japanese(report: &Report) -> Document {
-    Document::parse(&page(report, Language::Japanese, Method::Get))
+    Document::parse(&page(report, Language::Japanese, GET))
 }
 
 fn json_of(report: &Report) -> Value {
@@ -112,8 +113,8 @@ fn any_name_comes_back_from_json_and_page() {
         let name = String::from_utf8_lossy(room);
         assert_eq!(json_of(&report)["room"], *name);
         for language in LANGUAGES {
-            let text = page(&report, language, Method::Get);
-            let plain = page(&waiting(Some(12)), language, Method::Get);
+            let text = page(&report, language, GET);
+            let plain = page(&waiting(Some(12)), language, GET);
             let document = Document::parse(&text);
             assert_eq!(document.data("data-report")["room"], *name);
             assert_eq!(document.0.len(), Document::parse(&plain).0.len(), "{name}");
@@ -143,8 +144,12 @@ fn nothing_is_longer_than_it_says() {
             }
         }
     }
-    let text = page(&Report { room: b"front", ..largest }, Language::Japanese, Method::Get);
-    assert!(text.len() > length_max(&waiting(None)) / 2, "the bound is far off: {}", text.len());
+    let text = page(&Report { room: b"front", ..largest }, Language::Japanese, GET);
+    assert!(
+        text.len() > length_max(&waiting(None), GET) / 2,
+        "the bound is far off: {}",
+        text.len()
+    );
 }
 
 #[test]
@@ -264,13 +269,38 @@ fn where_lots_are_drawn_nobody_looks_for_a_place() {
 fn only_a_page_that_was_got_refreshes_itself() {
     for report in [waiting(Some(12)), waiting(None), full()] {
         for language in LANGUAGES {
-            let document = Document::parse(&page(&report, language, Method::Get));
-            assert_eq!(document.refresh(), Some("7"));
+            let document = Document::parse(&page(&report, language, GET));
+            assert_eq!(document.refresh(), Some("7;url=./where?a=1&b=2"));
             assert_eq!(document.with_id("room").attribute("data-method"), Some("get"));
             let document = Document::parse(&page(&report, language, Method::Other));
             assert_eq!(document.refresh(), None);
             assert_eq!(document.with_id("room").attribute("data-method"), Some("other"));
         }
+    }
+}
+
+/// Whatever a client has written leads to the page itself, and never to another site.
+#[test]
+fn a_page_refreshes_from_its_own_address() {
+    let table = [
+        ("/", "./"),
+        ("/?", "./?"),
+        ("/one", "./one"),
+        ("/one/", "./"),
+        ("/one/two?to=/three/#four", "./two?to=/three/#four"),
+        ("//elsewhere.example/", "./"),
+        ("//elsewhere.example", "./elsewhere.example"),
+        ("/javascript:alert(1)", "./javascript:alert(1)"),
+        ("/'><script>&amp;\"", "./'><script>&amp;\""),
+        ("", "./"),
+        ("*", "./*"),
+    ];
+    for (uri, address) in table {
+        let page = page(&waiting(Some(1)), Language::English, Method::Get(uri.as_bytes()));
+        assert_eq!(Document::parse(&page).refresh(), Some(&*format!("7;url={address}")), "{uri}");
+    }
+    for uri in [&[b'\''; 40_000][..], &[b'&'; 40_000]] {
+        page(&waiting(Some(1)), Language::English, Method::Get(uri));
     }
 }
 

@@ -72,6 +72,16 @@ impl Request {
         }
     }
 
+    /// The path and query as the client has written them.
+    pub fn unparsed_uri(&self) -> &'static [u8] {
+        let uri = self.get().unparsed_uri;
+        match uri.len {
+            0 => &[],
+            // SAFETY: nginx keeps it in the request's header buffer, as long as the request.
+            length => unsafe { std::slice::from_raw_parts(uri.data, length) },
+        }
+    }
+
     /// Its connection to the client, valid as long as it.
     pub fn connection(&self) -> *mut ngx_connection_t {
         self.get().connection

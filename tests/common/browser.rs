@@ -242,8 +242,11 @@ impl<'b> Tab<'b> {
     /// The text that the visitor can read in the element with this id; empty if there is none.
     #[track_caller]
     pub fn text(&self, id: &str) -> String {
-        let text = self.evaluate(&format!("document.getElementById({id:?})?.innerText"));
-        text.as_str().unwrap_or_default().to_owned()
+        let script = format!(
+            "(element => element?.checkVisibility() ? element.innerText : '')
+            (document.getElementById({id:?}))"
+        );
+        self.evaluate(&script).as_str().unwrap_or_default().to_owned()
     }
 
     /// The page's title.

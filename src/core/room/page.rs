@@ -21,24 +21,31 @@ const SCRIPT: &str = include_str!("page/script.js");
 /// How it refreshes itself. The script makes it a comment before it is read.
 const REFRESH: &str = include_str!("page/refresh.html");
 
-/// The most bytes of a page beside the room's name.
+/// The most bytes of a page beside the room's name and the address.
 const LENGTH_MAX: usize = 13 * 1024;
+
+/// The most bytes that one byte becomes in the page: `&#39;`.
+const ESCAPE_LENGTH_MAX: usize = 5;
 
 /// The progress of who is in.
 const PROGRESS_MAX: u64 = 1000;
 
 /// How the page was asked for: whether it may ask again by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
-    /// GET or HEAD.
-    Get,
+pub enum Method<'a> {
+    /// GET or HEAD, for this path with its query, as the client wrote them.
+    Get(&'a [u8]),
     /// Any other: asking again sends something again, which only the visitor may decide.
     Other,
 }
 
 /// The most bytes that the page takes.
-pub fn length_max(report: &Report) -> usize {
-    json::length_max(report).saturating_add(LENGTH_MAX)
+pub fn length_max(report: &Report, method: Method) -> usize {
+    let uri = match method {
+        Method::Get(uri) => uri.len().saturating_mul(ESCAPE_LENGTH_MAX),
+        Method::Other => 0,
+    };
+    json::length_max(report).saturating_add(uri).saturating_add(LENGTH_MAX)
 }
 
 /// Writes the page of a report: of a full room, or else of one who waits.
@@ -57,7 +64,7 @@ pub fn render(
 
 struct Page<'a> {
     report: &'a Report<'a>,
-    method: Method,
+    method: Method<'a>,
     words: &'static Words,
 }
 
@@ -78,7 +85,7 @@ impl Page<'_> {
     fn write(&self, name: &str, out: &mut dyn Write) -> io::Result<()> {
         let Report { position, waiting, refresh_seconds, .. } = *self.report;
         let is_full = self.report.status == Status::Full;
-        let is_get = self.method == Method::Get;
+        let is_get = self.method != Method::Other;
         let is_drawn = self.report.order == Order::Random;
         let text = match name {
             "style" => STYLE,
@@ -88,6 +95,7 @@ impl Page<'_> {
             "refresh" if is_get => return self.fill(REFRESH, out),
             "refresh" => "",
             "refresh_seconds" => return write!(out, "{refresh_seconds}"),
+            "address" => return self.write_address(&mut Escaped(out)),
             "method" => either(is_get, "get", "other"),
             "order" => either(is_drawn, "random", "fifo"),
             "no_place" => either(is_full || is_drawn, " hidden", ""),
@@ -114,6 +122,19 @@ impl Page<'_> {
             _ => self.word(name),
         };
         out.write_all(text.as_bytes())
+    }
+
+    /// Writes the page's own address, relative to itself: without one, a page whose address ends in `#part`
+    /// would only look for that part of it.
+    fn write_address(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Method::Get(uri) = self.method else {
+            return Ok(());
+        };
+        let path = uri.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let directory =
+            path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
+        out.write_all(b"./")?;
+        out.write_all(uri.get(directory..).unwrap_or_default())
     }
 
     fn word(&self, name: &str) -> &'static str {

@@ -72,11 +72,11 @@ fn report(visitor: &Visitor, status: Status, told: &Told) -> Report<'static> {
 fn show_page(r: Request, status: u16, report: &Report) -> Result<Passage, NoMemory> {
     let language = Language::from_accept(r.headers(b"accept-language"));
     let method = match r.is_get_or_head() {
-        true => page::Method::Get,
+        true => page::Method::Get(r.unparsed_uri()),
         false => page::Method::Other,
     };
     let render = |out: &mut &mut [u8]| page::render(report, language, method, out);
-    let body = r.print(page::length_max(report), render).ok_or(NoMemory)?;
+    let body = r.print(page::length_max(report, method), render).ok_or(NoMemory)?;
     Ok(Passage::Answer(Answer { status, content_type: "text/html", body }))
 }
 

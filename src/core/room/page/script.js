@@ -6,9 +6,18 @@
   const isGet = dataset.method === "get";
   const isDrawn = dataset.order === "random";
   const url = location.origin + location.pathname + location.search;
+  const takesCookies = () => {
+    const cookie = "smart_limit_cookie_test";
+    try {
+      document.cookie = cookie + "=1";
+      const isTaken = document.cookie.includes(cookie);
+      document.cookie = cookie + "=;max-age=0";
+      return navigator.cookieEnabled && isTaken;
+    } catch {}
+  };
   let refresh, timer, request, isOver, spokenAt = 0;
-  // Polls in a row that failed, and that found no place: where cookies are off, none will.
-  let failed = 0, unplaced = navigator.cookieEnabled ? 0 : 2;
+  // Polls in a row that failed, and that found no place: where cookies are blocked, none will.
+  let failed = 0, unplaced = takesCookies() ? 0 : 2;
 
   const write = (id, text) => {
     if (element(id).textContent !== text) element(id).textContent = text;
