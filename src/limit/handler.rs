@@ -99,7 +99,11 @@ fn decide(
             notes.decide(r, Status::Passed, limit.zone, excess);
             Ok(Passage::Declined)
         }
-        Err(held) => decide_by_one(r, conf, notes, limit, question, held, turn),
+        Err(held) => {
+            // Put together here, so that it is no structure in memory on the way above.
+            let question = Question { ..question };
+            decide_by_one(r, conf, notes, limit, question, held, turn)
+        }
     }
 }
 

@@ -22,6 +22,21 @@ impl Request {
         fields.map(|field| unsafe { lasting((*field).value) })
     }
 
+    /// The value of the first `Accept` field.
+    #[inline]
+    pub fn accept(self) -> Option<&'static [u8]> {
+        #[cfg(ngx_feature = "compat")]
+        {
+            // SAFETY: the request is valid; where nginx keeps a pointer to the field, as it does for all modules that
+            // were built `--with-compat`, it is null or that of a field in the list.
+            unsafe { (*self.raw()).headers_in.accept.as_ref().map(|field| lasting(field.value)) }
+        }
+        #[cfg(not(ngx_feature = "compat"))]
+        {
+            self.headers(b"accept").next()
+        }
+    }
+
     /// Adds a header field to the response. The value is memory of the request or static. `false`:
     /// there is no more memory.
     pub fn add_header(self, name: &'static str, value: &'static [u8]) -> bool {

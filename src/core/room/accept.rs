@@ -53,6 +53,15 @@ impl Wanted {
     }
 }
 
+/// Whether a value of `Accept` names `ROOM_TYPE` first: whoever asks so asks the room, and never the application.
+/// Cheap, because it is asked about every request to a site that has a room.
+#[inline]
+pub fn asks_room(value: &[u8]) -> bool {
+    let name = value.get(..ROOM_TYPE.len()).unwrap_or_default();
+    name.eq_ignore_ascii_case(ROOM_TYPE.as_bytes())
+        && matches!(Wanted::from_accept([value]), Wanted::Room { .. })
+}
+
 /// A language of the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Language {
@@ -210,4 +219,22 @@ fn is(name: &[u8], other: &str) -> bool {
 
 fn is_json(name: &[u8]) -> bool {
     name.last_chunk::<5>().is_some_and(|suffix| is(suffix, "+json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_the_room_first_asks_it() {
+        for value in [ROOM_TYPE, "Application/VND.NGX-Smart.Room+JSON;hidden=1, */*;q=0.1"] {
+            assert!(asks_room(value.as_bytes()), "{value}");
+        }
+        let not_first = format!("text/html, {ROOM_TYPE}");
+        let excluded = format!("{ROOM_TYPE};q=0");
+        let longer = format!("{ROOM_TYPE}x");
+        for value in ["", "application/json", &not_first, &excluded, &longer] {
+            assert!(!asks_room(value.as_bytes()), "{value}");
+        }
+    }
 }

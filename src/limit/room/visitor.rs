@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use super::conf::{RoomConf, Secure};
 use super::zone::Settings;
 use crate::core::cookie::{find, Cookie, Found};
-use crate::core::room::accept::Wanted;
+use crate::core::room::accept::{self, Wanted};
 use crate::core::token::{Keys, Nonce, Session, Token};
 use crate::core::NoMemory;
 use crate::limit::conf::LocationConf;
@@ -141,11 +141,10 @@ impl Visitor {
     }
 }
 
-/// Whether a request is for the room: its `Accept` names the room's own type.
+/// Whether a request is for the room, and never for the application.
 #[inline]
 pub fn asks_room(r: Request) -> bool {
-    r.headers(b"accept").next().is_some()
-        && matches!(Wanted::from_accept(r.headers(b"accept")), Wanted::Room { .. })
+    r.accept().is_some_and(accept::asks_room)
 }
 
 /// A browser says for what it fetches (Fetch Metadata Request Headers, 2.1); who does not say is a visitor.
