@@ -1,6 +1,6 @@
-//! The care for what nobody asks for: each second for rooms, each minute for a slice of every limiter's keys.
+//! The care for what nobody asks for: each second of rooms, each minute of a slice of every limiter's keys.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use super::directives::Module;
 use super::room;
@@ -11,32 +11,79 @@ use crate::nginx::module::running_main_conf;
 use crate::nginx::{exiting, now, serves};
 use crate::shm::limiter::counters::Counter;
 
-/// Milliseconds between two turns.
-const PAUSE: u64 = 1_000;
+/// Milliseconds between two slices of the limiters.
+const LIMITERS: u64 = 60_000;
 
-/// Of so many turns one is also for the limiters.
-const LIMITERS: u32 = 60;
+/// Milliseconds between the beginnings of two sweeps of the rooms.
+const ROOMS: u64 = 1_000;
+
+/// Milliseconds between two parts of a sweep.
+const PARTS: u64 = 20;
+
+/// Milliseconds after which another worker takes a room over from one that does not come any more.
+const LEASE: u64 = 3 * ROOMS;
+
+/// A worker's care.
+struct Care {
+    timer: Event,
+    /// When the limiters are next.
+    limiters: u64,
+    /// When the rooms are next.
+    rooms: u64,
+    /// Where the sweep of each room goes on.
+    parts: Vec<Option<u64>>,
+}
 
 thread_local! {
-    static TIMER: RefCell<Option<Event>> = const { RefCell::new(None) };
-    static TURN: Cell<u32> = const { Cell::new(0) };
+    static CARE: RefCell<Option<Care>> = const { RefCell::new(None) };
 }
 
 /// Begins, in a process that serves requests, where there are zones.
 pub fn start() {
-    let has_zones = running_main_conf::<Module>()
-        .is_some_and(|main| !main.zones.is_empty() || !main.rooms.is_empty());
-    if has_zones && serves() {
-        let mut timer = Event::new::<Sweep>(Log::cycle());
-        timer.keep_worker(false);
-        timer.at(now().saturating_add(PAUSE));
-        TIMER.set(Some(timer));
+    let Some(main) = running_main_conf::<Module>().filter(|_| serves()) else { return };
+    if main.zones.is_empty() && main.rooms.is_empty() {
+        return;
     }
+    let mut timer = Event::new::<Sweep>(Log::cycle());
+    timer.keep_worker(false);
+    let (limiters, rooms) = (now().saturating_add(LIMITERS), now().saturating_add(ROOMS));
+    let mut care = Care { timer, limiters, rooms, parts: vec![None; main.rooms.len()] };
+    care.wait();
+    CARE.set(Some(care));
 }
 
 /// Ends.
 pub fn stop() {
-    TIMER.take();
+    CARE.take();
+}
+
+impl Care {
+    fn turn(&mut self) {
+        let Some(main) = running_main_conf::<Module>() else { return };
+        if self.limiters <= now() {
+            self.limiters = now().saturating_add(LIMITERS);
+            main.zones.iter().for_each(sweep);
+        }
+        if self.rooms <= now() {
+            self.rooms = now().saturating_add(ROOMS);
+            self.parts.fill(Some(0));
+        }
+        for (zone, part) in main.rooms.iter().zip(&mut self.parts) {
+            let until = now().saturating_add(LEASE);
+            *part = part.and_then(|from| room::sweep::sweep(zone, from, until));
+        }
+        self.wait();
+    }
+
+    fn wait(&mut self) {
+        let is_under_way = self.parts.iter().any(Option::is_some);
+        let rooms = match (self.parts.is_empty(), is_under_way) {
+            (true, _) => u64::MAX,
+            (_, true) => now().saturating_add(PARTS),
+            (_, false) => self.rooms,
+        };
+        self.timer.at(self.limiters.min(rooms));
+    }
 }
 
 fn sweep(zone: &Zone) {
@@ -51,22 +98,9 @@ fn sweep(zone: &Zone) {
 struct Sweep;
 impl Handler for Sweep {
     fn run() {
-        if exiting() {
-            // The rates that this worker knows may not be those of the configuration that runs now.
-            return;
+        // What an exiting worker knows of rates may not be of the configuration that runs now.
+        if !exiting() {
+            CARE.with_borrow_mut(|care| care.iter_mut().for_each(Care::turn));
         }
-        let turn = TURN.get().wrapping_add(1);
-        TURN.set(turn);
-        if let Some(main) = running_main_conf::<Module>() {
-            main.rooms.iter().for_each(|zone| room::sweep::sweep(zone, PAUSE));
-            if turn % LIMITERS == 0 {
-                main.zones.iter().for_each(sweep);
-            }
-        }
-        TIMER.with_borrow_mut(|timer| {
-            if let Some(timer) = timer {
-                timer.at(now().saturating_add(PAUSE));
-            }
-        });
     }
 }

@@ -67,7 +67,7 @@ impl Door<'_> {
         if is_seated == Some(true) {
             return Some(Outcome::Seated { is_new: false });
         }
-        if self.visitor.kind != Kind::Visit {
+        if self.visitor.kind == Kind::Subrequest {
             return None;
         }
         let visit = self.visitor.visit()?;
@@ -132,10 +132,10 @@ impl Door<'_> {
             Some(stop) => return self.turn_away(stop),
             None => {}
         }
-        match dry.filter(|_| self.visitor.kind == Kind::Visit) {
-            Some(stop) => self.turn_away(stop),
-            None if self.visitor.asks_room() => self.farewell(report::Status::Passed),
-            None => {
+        match dry {
+            Some(stop) if self.visitor.kind == Kind::Visit => self.turn_away(stop),
+            _ if self.visitor.asks_room() => self.farewell(report::Status::Passed),
+            _ => {
                 self.send_token_along()?;
                 self.pass(answers, None)
             }
@@ -168,11 +168,7 @@ impl Door<'_> {
                 let outcome = self.join(stop.key)?;
                 self.settle(outcome, stop.is_dry)
             }
-            Kind::Resource => {
-                self.notes.set_status(r, Status::Waiting);
-                self.notes.filter.answer_by_room(r);
-                answer::status_alone(&self.visitor, &self.told())
-            }
+            Kind::Resource => self.settle(Outcome::Joins(self.told()), stop.is_dry),
             Kind::Subrequest => {
                 self.notes.set_status(r, Status::Rejected);
                 Ok(Passage::Status(self.conf.status as u16))
@@ -216,7 +212,8 @@ impl Door<'_> {
             };
             self.visitor.within(|_, section| section.count(counter));
             self.send_token_along()?;
-            return self.pass_others(Status::WaitingDryRun);
+            let others = |limit: &LimitConf| !limit.has_room || !limit.runs_dry(self.conf);
+            return self.pass_some(others, Status::WaitingDryRun);
         }
         self.notes.set_status(r, status);
         self.notes.retry_after(r, told.refresh);
@@ -228,8 +225,11 @@ impl Door<'_> {
     }
 
     fn reply(&self, status: report::Status, told: &Told) -> Result<Passage, NoMemory> {
-        self.send_token_along()?;
         self.notes.filter.answer_by_room(self.visitor.r);
+        if self.visitor.kind == Kind::Resource {
+            return answer::status_alone(&self.visitor, told);
+        }
+        self.send_token_along()?;
         answer::reply(&self.visitor, status, told)
     }
 
@@ -242,12 +242,17 @@ impl Door<'_> {
             return self.farewell(report::Status::Admitted);
         }
         self.send_token_along()?;
-        self.pass_others(Status::Admitted)
+        self.pass_some(|limit| !limit.has_room, Status::Admitted)
     }
 
-    fn pass_others(&self, status: Status) -> Result<Passage, NoMemory> {
-        let others = self.limits.iter().filter(|limit| !limit.has_room);
-        let answers = read_all(self.visitor.r, self.conf, others, self.turn)?;
+    /// Asks and charges only some of the limits.
+    fn pass_some(
+        &self,
+        which: impl Fn(&LimitConf) -> bool,
+        status: Status,
+    ) -> Result<Passage, NoMemory> {
+        let limits = self.limits.iter().filter(|limit| which(limit));
+        let answers = read_all(self.visitor.r, self.conf, limits, self.turn)?;
         self.pass(answers, Some(status))
     }
 

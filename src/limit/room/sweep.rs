@@ -2,20 +2,17 @@
 
 use super::zone::RoomZone;
 use crate::nginx::{now, process};
+use crate::shm::room::Room;
 
-/// Who sweeps goes on with it, unless he has not come for so many turns: then another does.
-const TURNS: u64 = 3;
+/// Slices at a time: together a millisecond or two, in which the worker does nothing else. The room's lock is
+/// taken for each of them alone.
+const SLICES: usize = 16;
 
-/// Sweeps a room, whose turn is again after so many milliseconds, unless another worker does it. The lock is
-/// taken for a slice at a time.
-pub fn sweep(zone: &RoomZone, pause: u64) {
-    let until = now().saturating_add(pause.saturating_mul(TURNS));
-    let is_ours =
-        |room: &crate::shm::room::Room| !room.is_idle() && room.lease(process(), now(), until);
-    if zone.get().is_some_and(is_ours) {
-        let mut next = Some(0);
-        while let Some(from) = next {
-            next = zone.exclusively(|room| room.enter(now()).sweep(from)).flatten();
-        }
-    }
+/// Sweeps a part of a room, from a place on, unless another worker does it: whoever sweeps goes on with it
+/// until a time. Returns where to go on; `None`: the room is swept.
+pub fn sweep(zone: &RoomZone, from: u64, until: u64) -> Option<u64> {
+    let is_ours = |room: &Room| !room.is_idle() && room.lease(process(), now(), until);
+    zone.get().filter(|room| is_ours(room))?;
+    (0..SLICES)
+        .try_fold(from, |from, _| zone.exclusively(|room| room.enter(now()).sweep(from)).flatten())
 }
