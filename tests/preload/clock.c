@@ -1,7 +1,7 @@
 /*
  * Loaded into nginx before libc, by tests only: the monotonic clock stands still at the time that a
  * shared file says. So a test decides what a limit sees of time, to the millisecond, and a month
- * passes at once. The time of day stays real.
+ * passes at once. The time of day stays real, unless the file says one.
  */
 
 #define _GNU_SOURCE
@@ -10,11 +10,17 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-/* Milliseconds; tests/common/clock.rs writes it. */
-static atomic_ulong  *now;
+/* Milliseconds; tests/common/clock.rs writes them. */
+struct clocks {
+    atomic_ulong  monotonic;
+    atomic_ulong  time_of_day;     /* since 1970; 0: the real one */
+};
+
+static struct clocks  *now;
 
 __attribute__((constructor)) static void
 start(void)
@@ -47,7 +53,7 @@ clock_gettime(clockid_t id, struct timespec *time)
     case CLOCK_MONOTONIC_RAW:
 
         if (now != NULL) {
-            milliseconds = atomic_load(now);
+            milliseconds = atomic_load(&now->monotonic);
             time->tv_sec = milliseconds / 1000;
             time->tv_nsec = milliseconds % 1000 * 1000000;
             return 0;
@@ -55,4 +61,19 @@ clock_gettime(clockid_t id, struct timespec *time)
     }
 
     return syscall(SYS_clock_gettime, id, time);
+}
+
+int
+gettimeofday(struct timeval *time, void *zone)
+{
+    unsigned long  milliseconds = now != NULL ? atomic_load(&now->time_of_day) : 0;
+
+    if (milliseconds == 0) {
+        return syscall(SYS_gettimeofday, time, zone);
+    }
+
+    time->tv_sec = milliseconds / 1000;
+    time->tv_usec = milliseconds % 1000 * 1000;
+
+    return 0;
 }
