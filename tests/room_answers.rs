@@ -172,8 +172,8 @@ fn nobody_is_asked_for_a_body_that_nobody_reads() {
 fn a_body_that_is_none_ends_the_connection() {
     let nginx = start_one("");
     let mut client = nginx.connect();
-    client.send(request("POST", "/wait/", &[("Transfer-Encoding", "chunked")], b""));
-    client.send("no chunk\r\n");
+    let request = request("POST", "/wait/", &[("Transfer-Encoding", "chunked")], b"");
+    client.send([&request[..], b"no chunk\r\n"].concat());
     let response = client.read("POST");
     assert_waits(&response);
     assert_eq!(response.header("Connection"), Some("close"));
