@@ -184,7 +184,7 @@ impl Section<'_> {
             && self.may_admit();
         let seat = seats::Seat {
             session: visit.session,
-            until: self.now.saturating_add(self.rules.absent),
+            until: self.now.saturating_add(self.rules.absent.min(self.rules.session)),
             end: self.now.saturating_add(self.rules.session),
             is_provisional: true,
             network,

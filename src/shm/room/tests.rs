@@ -1,9 +1,13 @@
+mod death;
+pub(super) mod fuse;
 mod histories;
-mod invariants;
+pub(super) mod invariants;
 mod model;
+mod steps;
 mod world;
 
 use self::invariants::check;
+pub(super) use self::steps::mix;
 use super::header::Counter;
 use super::*;
 use crate::core::room::rules::{Order, Rules};
@@ -39,14 +43,14 @@ pub(super) fn room<'a>(words: &'a [Word], rules: &Rules) -> Room<'a> {
 }
 
 /// A visit of a session, with a network of its own.
-pub(super) fn visit(session: u64) -> Visit {
+fn visit(number: u64) -> Visit {
     Visit {
-        session,
+        session: mix(number),
         issued: 2_000,
         wall: 3_000,
-        network: Some(session),
+        network: Some(1 + mix(number) % HIGH_MAX),
         is_hidden: false,
-        random: session,
+        random: number,
     }
 }
 
@@ -150,9 +154,9 @@ fn a_seat_is_counted_from_admission() {
     let room = room(&words, &rules(1));
     assert!(is_seated(room.enter(1_000).arrive(&visit(1), 7)));
     for now in [2_000, 300_000, 600_999] {
-        assert!(room.enter(now).is_seated(1), "{now}");
+        assert!(room.enter(now).is_seated(mix(1)), "{now}");
     }
-    assert!(!room.enter(601_000).is_seated(1), "no request makes it longer");
+    assert!(!room.enter(601_000).is_seated(mix(1)), "no request makes it longer");
 }
 
 #[test]
@@ -161,12 +165,12 @@ fn a_seat_may_be_renewed_or_end_for_want_of_use() {
     let renewing = Rules { renew: true, ..rules(1) };
     let room = room(&words, &renewing);
     assert!(is_seated(room.enter(1_000).arrive(&visit(1), 7)));
-    assert!(room.enter(600_000).is_seated(1));
-    assert!(room.enter(1_199_999).is_seated(1));
+    assert!(room.enter(600_000).is_seated(mix(1)));
+    assert!(room.enter(1_199_999).is_seated(mix(1)));
     room.enter(1_200_000).install(&Rules { idle: Some(60_000), ..rules(1) });
-    assert!(room.enter(1_200_000).is_seated(1), "under the new rules too");
-    assert!(room.enter(1_259_999).is_seated(1));
-    assert!(!room.enter(1_319_999).is_seated(1), "idle for too long");
+    assert!(room.enter(1_200_000).is_seated(mix(1)), "under the new rules too");
+    assert!(room.enter(1_259_999).is_seated(mix(1)));
+    assert!(!room.enter(1_319_999).is_seated(mix(1)), "idle for too long");
 }
 
 #[test]
@@ -177,13 +181,13 @@ fn a_seat_at_once_is_kept_by_whom_brings_his_token_back() {
     assert!(room.enter(10).seat_at_once(&of(1, 1)));
     assert!(room.enter(10).seat_at_once(&of(2, 1)));
     assert!(!room.enter(10).seat_at_once(&of(3, 2)), "half of the seats are provisional");
-    assert!(room.enter(11).is_seated(1));
+    assert!(room.enter(11).is_seated(mix(1)));
     assert!(room.enter(11).seat_at_once(&of(3, 1)), "one of the network's is confirmed");
     check(&room, 12);
     let after = 10 + 20_000;
-    assert!(room.enter(after).is_seated(1));
-    assert!(!room.enter(after).is_seated(2), "it has not come back");
-    assert!(room.enter(10 + 599_999).is_seated(1), "the seat is for the whole session");
+    assert!(room.enter(after).is_seated(mix(1)));
+    assert!(!room.enter(after).is_seated(mix(2)), "it has not come back");
+    assert!(room.enter(10 + 599_999).is_seated(mix(1)), "the seat is for the whole session");
     check(&room, after);
 }
 

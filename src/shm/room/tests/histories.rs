@@ -1,19 +1,21 @@
 //! Histories at random, in rooms so small that they are full, and come round, all the time.
 
 use std::cell::Cell;
+use std::ops::RangeInclusive;
 
 use proptest::collection::vec;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::super::*;
 use super::memory;
-use super::world::{start, step, World};
+use super::steps::{start, step};
+use super::world::World;
 
-const HISTORIES: u32 = 120;
-const STEPS: usize = 5_000;
+const HISTORIES: u32 = 40;
+const STEPS: RangeInclusive<usize> = 4_000..=7_000;
 
 /// Steps after which the whole of the room is compared.
-const EVERY: usize = 250;
+const EVERY: usize = 400;
 
 #[test]
 fn a_room_does_what_its_model_does() {
@@ -21,7 +23,7 @@ fn a_room_does_what_its_model_does() {
     let (full, absent, wrapped) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let add = |sum: &Cell<u64>, amount: u64| sum.set(sum.get() + amount);
     let config = Config { cases: HISTORIES, failure_persistence: None, ..Config::default() };
-    let history = (start(), vec(step(), 1..=STEPS));
+    let history = (start(), vec(step(), STEPS));
     let outcome = TestRunner::new(config).run(&history, |(start, steps)| {
         let words = memory(start.size << 10);
         let mut world = World::new(&words, start);
@@ -44,7 +46,6 @@ fn a_room_does_what_its_model_does() {
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
     let all = [&sessions, &admitted, &compacted, &full, &absent, &wrapped].map(Cell::get);
-    eprintln!("sessions, admitted, compacted, full, absent, wrapped: {all:?}");
     assert!(sessions.get() >= 100_000, "{all:?}");
-    assert!(all.iter().all(|count| *count > 100), "{all:?}");
+    assert!(all.iter().all(|count| *count >= 20), "{all:?}");
 }

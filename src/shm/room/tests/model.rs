@@ -138,7 +138,8 @@ impl Model {
             && !self.others_return(visit, now)
             && self.may_admit(now);
         if is_seated {
-            let (until, end) = (now + self.rules.absent, now + self.rules.session);
+            let end = now + self.rules.session;
+            let until = end.min(now + self.rules.absent);
             self.seat(Seated { session: visit.session, network, until, end, is_provisional: true });
             self.counts.provisional += 1;
         }
@@ -215,7 +216,7 @@ impl Model {
         let key = self.queue[place].key;
         let is_first = !self.queue[..place].iter().any(|waiting| waiting.key == key);
         let position = Some(rank).filter(|_| self.rules.order == Order::Fifo);
-        Outcome::Waits(super::super::Place { told: self.told(position), key, is_first, is_new })
+        Outcome::Waits(Place { told: self.told(position), key, is_first, is_new })
     }
 
     fn seat(&mut self, seat: Seated) {
