@@ -82,6 +82,7 @@ http {
     http_sendfile_pass 127.0.0.1:$store_port;
     http_sendfile_cache_zone lookups:1m;
 $(write_limit_zones)
+$(write_rooms)
 
     server {
         listen 127.0.0.1:$port;
@@ -115,6 +116,7 @@ $(write_limit_zones)
             proxy_pass http://unix:$work/application.sock;
         }
 $(write_limit_locations)
+$(write_room_locations)
     }
 
     # Plays the application.
@@ -194,7 +196,7 @@ ask() {
 
 show_head() {
     sed -i 's/\r$//' "$work/head"
-    grep -E '^(HTTP|Content-(Type|Length|Range)|ETag|Retry-After|RateLimit|X-S)' "$work/head" | sed 's/^/     /'
+    grep -E '^(HTTP|Content-(Type|Length|Range)|ETag|Retry-After|RateLimit|Set-Cookie|X-S)' "$work/head" | sed 's/^/     /'
 }
 
 # Runs a command and shows it and what it prints.
