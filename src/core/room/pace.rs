@@ -109,6 +109,13 @@ pub fn interval(wait: u64, is_hidden: bool, rules: &Rules, random: u64) -> u64 {
     in_seconds(base.saturating_sub(fifth).saturating_add(jitter))
 }
 
+/// How long after the time at which he was told to come back somebody has still not lost his place, in
+/// milliseconds: `absent`, and for a tab that nobody looks at what a browser may be late by, which runs the
+/// timers of such a tab once a minute.
+pub fn patience(is_hidden: bool, rules: &Rules) -> u64 {
+    rules.absent.saturating_add(if is_hidden { HIDDEN } else { 0 })
+}
+
 /// The longest interval that anybody is told, in milliseconds.
 pub fn longest_interval(rules: &Rules) -> u64 {
     let longest = rules.refresh.1.max(rules.refresh.0).max(HIDDEN);

@@ -295,7 +295,8 @@ impl Section<'_> {
         let told = self.told(Some(rank));
         let refresh = pace::interval(told.wait, visit.is_hidden, &self.rules, visit.random);
         let back = self.now.saturating_add(refresh.saturating_mul(1000));
-        self.room.places.set_deadline(slot, back.saturating_add(self.rules.absent));
+        let patience = pace::patience(visit.is_hidden, &self.rules);
+        self.room.places.set_deadline(slot, back.saturating_add(patience));
         let key = self.room.places.get(slot).key;
         let is_first = self.room.places.first_of(key) == Some(slot);
         Outcome::Waits(Place { told: Told { refresh, ..told }, key, is_first, is_new })

@@ -212,7 +212,8 @@ impl Model {
             return Outcome::Seated { is_new: true };
         }
         assert!(said.refresh * 1000 <= pace::longest_interval(&self.rules));
-        self.queue[place].deadline = said.now + said.refresh * 1000 + self.rules.absent;
+        let patience = pace::patience(visit.is_hidden, &self.rules);
+        self.queue[place].deadline = said.now + said.refresh * 1000 + patience;
         let key = self.queue[place].key;
         let is_first = !self.queue[..place].iter().any(|waiting| waiting.key == key);
         let position = Some(rank).filter(|_| self.rules.order == Order::Fifo);

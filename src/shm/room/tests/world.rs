@@ -8,6 +8,7 @@ use super::model::{Counts, Model, Said};
 use super::steps::{mix, Start, Step};
 use super::{rules, BIRTH};
 use crate::core::rate::Rate;
+use crate::core::room::pace;
 use crate::core::room::rules::{Order, Rules};
 
 /// One who has come.
@@ -246,7 +247,7 @@ impl<'a> World<'a> {
     fn note(&mut self, who: usize, outcome: Outcome, expected: Outcome) {
         assert_eq!(without_opinion(outcome), expected, "{who}");
         let now = self.now - self.lag;
-        let absent = self.model.rules.absent;
+        let rules = self.model.rules;
         let was_in_time = self.people[who].due.is_some() && now <= self.people[who].deadline;
         let person = &mut self.people[who];
         match outcome {
@@ -257,7 +258,8 @@ impl<'a> World<'a> {
                     assert!(position <= person.position, "{who} is further back");
                 }
                 person.position = position;
-                person.deadline = now + place.told.refresh * 1000 + absent;
+                let patience = pace::patience(person.visit.is_hidden, &rules);
+                person.deadline = now + place.told.refresh * 1000 + patience;
                 self.expect(who, Some(now + place.told.refresh * 1000));
             }
             Outcome::Seated { .. } => {
