@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::client::{request, Client, Response};
-use super::limit::limited;
+use super::limit::HEADERS;
 use super::nginx::Nginx;
 use super::setup::Setup;
 
@@ -21,14 +21,14 @@ const LOG: &str = "log_format rooms 'request=$request\\tstatus=$status\\t\
 /// It has zones `one` (one key for all, 1 request in a minute), `site` (one key for all, 1000 requests in
 /// a second), `address` (the client's, 1 in a minute), and `key` (the argument `k`, 1 in a minute).
 pub fn rooms() -> Setup {
-    let setup = limited().http(LOG).http(
+    let setup = Setup::new().document("ok", b"ok\n").server(HEADERS).http(LOG).http(
         "smart_limit_zone all zone=one:1m rate=1r/m;
          smart_limit_zone all zone=site:1m rate=1000r/s;
          smart_limit_zone $remote_addr zone=address:1m rate=1r/m;
          smart_limit_zone $arg_k zone=key:1m rate=1r/m;\n",
     );
     let log = format!("access_log {}/access.log rooms;\n", setup.prefix().display());
-    setup.server(&log)
+    setup.server("add_header X-Session $smart_limit_session always;\n").server(&log)
 }
 
 /// Such a server with the room `r`, of these parameters. Everyone needs a seat at `/`, nobody at `/counts`.
@@ -189,4 +189,26 @@ impl Response {
 pub fn counts(nginx: &Nginx) -> (u64, u64) {
     let told = Visitor::new(nginx).poll("/counts");
     (told["waiting"].as_u64().expect("a number"), told["active"].as_u64().expect("a number"))
+}
+
+/// Somebody with a seat in the room of [`room`].
+#[track_caller]
+pub fn seated(nginx: &Nginx) -> Visitor {
+    let mut visitor = Visitor::new(nginx);
+    visitor.get("/");
+    let told = visitor.poll("/");
+    assert_eq!(told["status"], "admitted", "{told}");
+    visitor
+}
+
+/// So many who wait at `path`, in the order in which they came; their positions are told.
+#[track_caller]
+pub fn queue(nginx: &Nginx, path: &str, count: u64) -> Vec<Visitor> {
+    let join = |number: u64| {
+        let mut visitor = Visitor::new(nginx);
+        let told = visitor.join(path);
+        assert_eq!((&told["status"], &told["position"]), (&"waiting".into(), &number.into()));
+        visitor
+    };
+    (1..=count).map(join).collect()
 }
