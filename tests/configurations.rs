@@ -6,70 +6,23 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use common::clock::Clock;
+use common::configuration::{adapted, configuration, directory, start, wait_for_line};
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::setup::Setup;
 use ngx_http_smart_module::core::value::marshal_string;
 
-const ALL: [&str; 5] =
-    ["limit", "sendfile", "sendfile-beside-rails", "sendfile-cache", "sendfile-upstream"];
-
-fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx-conf")
-}
-
-/// `nginx-conf/NAME.conf`, with other servers in the place of those that it names.
-fn configuration(name: &str, servers: &[(&str, String)]) -> Setup {
-    let path = directory().join(format!("{name}.conf"));
-    let setup = Setup::new();
-    let mut text = fs::read_to_string(path).expect("a configuration");
-    let own = ("127.0.0.1:8080", format!("127.0.0.1:{}", setup.port()));
-    for (written, real) in servers.iter().chain([&own]) {
-        assert!(text.contains(&format!("{written};")) || text.contains(&format!("{written} ")));
-        text = text.replace(written, real);
-    }
-    adapted(setup, text)
-}
-
-/// A setup with this text, for the directory that it will have here.
-fn adapted(setup: Setup, mut text: String) -> Setup {
-    let setup = load_module(setup, &mut text).file("aa/297887.pdf", b"a document\n");
-    // Temporary files go into a directory that may be anybody's, and one worker is waited for.
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("    {kind}_temp_path temp/{kind};\n"))
-        .concat();
-    let text = text.replace("http {\n", &format!("http {{\n{temporary}"));
-    let text = text.replace("worker_processes auto;", "worker_processes 1;");
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
-    setup.whole(format!("{user}daemon off;\n{text}"))
-}
-
-/// Puts the module where the configuration looks for it.
-fn load_module(setup: Setup, text: &mut String) -> Setup {
-    const LINE: &str = "load_module modules/ngx_http_smart_module.so;\n";
-    assert!(text.contains(LINE));
-    let module = std::env::var("NGX_SMART_MODULE").expect("scripts/test sets it");
-    if module.is_empty() {
-        *text = text.replace(LINE, "");
-        return setup;
-    }
-    let modules = setup.prefix().join("modules");
-    fs::create_dir(&modules).expect("a directory");
-    let link = modules.join("ngx_http_smart_module.so");
-    std::os::unix::fs::symlink(module, link).expect("a link");
-    setup
-}
-
-#[track_caller]
-fn start(setup: Setup) -> Nginx {
-    let check = setup.check();
-    assert!(check.accepted, "{}", check.message);
-    assert!(!check.message.contains("[warn]"), "{}", check.message);
-    setup.start()
-}
+const ALL: [&str; 7] = [
+    "limit",
+    "sendfile",
+    "sendfile-beside-rails",
+    "sendfile-cache",
+    "sendfile-upstream",
+    "waiting-room",
+    "waiting-room-own-page",
+];
 
 #[track_caller]
 fn assert_document(nginx: &Nginx, path: &str) {
@@ -78,19 +31,11 @@ fn assert_document(nginx: &Nginx, path: &str) {
     assert_eq!(response.header("Content-Type"), Some("application/pdf"), "{path}");
 }
 
-/// Waits for a line of the access log that contains `text`.
-#[track_caller]
-fn wait_for_line(nginx: &Nginx, text: &str) {
-    let path = nginx.prefix().join("access.log");
-    common::wait_until(text, || {
-        fs::read_to_string(&path).is_ok_and(|log| log.lines().any(|line| line.contains(text)))
-    });
-}
-
 #[test]
 fn none_is_left_out() {
     let files = fs::read_dir(directory()).expect("nginx-conf");
     let names = files.map(|file| file.expect("a file").file_name().into_string().expect("a name"));
+    let names = names.filter(|name| name.contains('.'));
     let expected = ALL.map(|name| format!("{name}.conf"));
     assert_eq!(names.collect::<BTreeSet<_>>(), BTreeSet::from(expected));
 }

@@ -8,6 +8,7 @@ pub mod application;
 pub mod browser;
 pub mod client;
 pub mod clock;
+pub mod configuration;
 pub mod curl;
 pub mod document;
 pub mod level;
