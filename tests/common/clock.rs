@@ -44,9 +44,8 @@ impl Clock {
         let time_of_day = AtomicU64::new(milliseconds(time_of_day));
         let clock = Self { file, monotonic: AtomicU64::new(0), time_of_day };
         clock.advance(start);
-        let setup = setup
-            .environment("LD_PRELOAD", &library.display().to_string())
-            .environment("NGX_SMART_CLOCK", &path.display().to_string());
+        let setup =
+            setup.preload(library).environment("NGX_SMART_CLOCK", &path.display().to_string());
         (clock, setup)
     }
 

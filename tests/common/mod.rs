@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod configuration;
 pub mod curl;
+pub mod death;
 pub mod document;
 pub mod level;
 pub mod limit;

@@ -29,7 +29,7 @@ impl Preload {
         fs::write(&path, [0; 64]).expect("a file");
         let file = File::options().read(true).write(true).open(&path).expect("the file");
         let setup = setup
-            .environment("LD_PRELOAD", &library().display().to_string())
+            .preload(library())
             .environment("NGX_SMART_PRELOAD_CONTROL", &path.display().to_string());
         (Self { file }, setup)
     }

@@ -64,6 +64,7 @@ pub struct Setup {
     pub(super) server: String,
     whole: Option<String>,
     environment: Vec<(String, String)>,
+    preloads: Vec<String>,
 }
 
 impl Setup {
@@ -86,6 +87,7 @@ impl Setup {
             server: String::new(),
             whole: None,
             environment: Vec::new(),
+            preloads: Vec::new(),
         }
     }
 
@@ -157,6 +159,12 @@ impl Setup {
     /// An environment variable that nginx starts with.
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A library that nginx loads before all others.
+    pub fn preload(mut self, library: &Path) -> Self {
+        self.preloads.push(library.display().to_string());
         self
     }
 
@@ -255,6 +263,9 @@ http {{
         command.arg("-e").arg(self.prefix.path().join("error.log"));
         command.current_dir(self.prefix.path()).stdin(Stdio::null());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if !self.preloads.is_empty() {
+            command.env("LD_PRELOAD", self.preloads.join(":"));
+        }
         command.env_remove("NGINX"); // nginx would take it for sockets to inherit
         if super::sanitized() {
             // The configuration lets it through to a new binary as well.
