@@ -5,7 +5,8 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 
 use common::clock::Clock;
 use common::configuration::{adapted, configuration, directory, start, wait_for_line};
@@ -264,6 +265,25 @@ fn limits_by_the_configuration_of_readme() {
     assert_eq!(statuses(&nginx, "", "", "/login", 2), "200 1, 429 1");
 }
 
+#[test]
+fn a_room_by_the_configuration_of_readme() {
+    let application = Setup::without_module().location("/", "empty_gif;").start();
+    let setup = of_readme("smart_limit_room", &application, |text| {
+        text.replace("/etc/nginx/room.secret", "room.secret")
+            .replace("root /srv/site;", "return 204;")
+    });
+    let secret = setup.prefix().join("room.secret");
+    fs::write(&secret, [7; 32]).expect("a file");
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).expect("a private file");
+    let nginx = start(setup);
+    // Half of the seats are for those who come for the first time.
+    for visitor in 0..101 {
+        let status = if visitor < 100 { 200 } else { 503 };
+        assert_eq!(nginx.get("/").status, status, "{visitor}");
+    }
+    assert_eq!(nginx.get("/assets/logo.svg").status, 204);
+}
+
 /// What stands in a source between `before` and the next quotation mark.
 fn between(text: &'static str, before: &'static str) -> Vec<&'static str> {
     text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
@@ -276,7 +296,7 @@ fn readme_names_every_directive_and_variable() {
         between(include_str!("../src/limit/directives.rs"), "ngx_string!(\"smart_limit"),
     ];
     let [of_sendfile, of_limit] = &directives;
-    assert!(of_sendfile.len() >= 11 && of_limit.len() >= 7, "{directives:?}");
+    assert!(of_sendfile.len() >= 11 && of_limit.len() >= 12, "{directives:?}");
     for (capability, names) in [("http_sendfile", of_sendfile), ("smart_limit", of_limit)] {
         for rest in names {
             let heading = format!("\n#### {capability}{rest}\n");
@@ -284,13 +304,19 @@ fn readme_names_every_directive_and_variable() {
         }
     }
     let notes = include_str!("../src/limit/notes.rs");
+    let of_room = include_str!("../src/limit/room/notes.rs");
+    let session = include_str!("../src/limit/room/session.rs");
     let variables = [
         between(include_str!("../src/sendfile/vars.rs"), "NAME: &'static str = \""),
         between(notes, "NAME: &'static str = \""),
         between(notes, "Text::declare(cf, \""),
+        between(of_room, "NAME: &'static str = \""),
+        between(of_room, "Text::declare(cf, \""),
+        between(session, "NAME: &'static str = \""),
     ];
-    let [of_sendfile, numbers, texts] = &variables;
+    let [of_sendfile, numbers, texts, rooms @ ..] = &variables;
     assert!(of_sendfile.len() >= 5 && numbers.len() + texts.len() >= 4, "{variables:?}");
+    assert_eq!(rooms.concat().len(), 7, "{variables:?}");
     for name in variables.iter().flatten() {
         assert!(README.contains(&format!("\n| `${name}` |")), "${name}");
     }
