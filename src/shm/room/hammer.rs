@@ -193,7 +193,7 @@ impl Crowd {
         let shared = Shared::map(file.as_file());
         let room = Room::create(shared.room, &BIRTH).unwrap();
         let refresh = (1_000, 20_000);
-        room.enter(1).install(&Rules { session: SESSION, refresh, ..rules(MAX_ACTIVE) });
+        room.install(&Rules { session: SESSION, refresh, ..rules(MAX_ACTIVE) });
         shared.notes[CLOCK].store(1_000, SeqCst);
         let mut crowd = Self { shared, path: file.into_temp_path(), workers: Vec::new() };
         (0..processes).for_each(|_| crowd.add());

@@ -49,6 +49,7 @@ use self::seats::Seats;
 pub use self::section::{Outcome, Place, Section, Told, Visit};
 use super::Word;
 use crate::core::hash::{hash, Secret};
+use crate::core::room::rules::Rules;
 
 /// A room over its memory. Cheap to make; all state is in the words.
 #[derive(Clone, Copy)]
@@ -76,6 +77,12 @@ impl Room<'_> {
     /// How many seats there is room for.
     pub fn seats(&self) -> usize {
         self.seats.len()
+    }
+
+    /// Lets these rules hold from now on. Needs no lock: each of them is a word of its own, and whoever is within
+    /// goes by those that he has read.
+    pub fn install(&self, rules: &Rules) {
+        header::write_rules(self.cells, rules);
     }
 
     /// Whether nobody waits and nobody has a seat. Needs no lock: whoever comes in meanwhile comes later.

@@ -120,12 +120,6 @@ impl Drop for Section<'_> {
 }
 
 impl Section<'_> {
-    /// Lets these rules hold from now on.
-    pub fn install(&mut self, rules: &Rules) {
-        header::write_rules(self.room.cells, rules);
-        self.rules = *rules;
-    }
-
     /// Whether a session, which is [`Room::session`], has a seat. It is noted that it was heard of.
     pub fn is_seated(&self, session: u64) -> bool {
         match self.find(session) {

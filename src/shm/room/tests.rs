@@ -38,7 +38,7 @@ pub(super) fn rules(max_active: u32) -> Rules {
 
 pub(super) fn room<'a>(words: &'a [Word], rules: &Rules) -> Room<'a> {
     let room = Room::create(words, &BIRTH).expect("enough words");
-    room.enter(1).install(rules);
+    room.install(rules);
     room
 }
 
@@ -167,7 +167,7 @@ fn a_seat_may_be_renewed_or_end_for_want_of_use() {
     assert!(is_seated(room.enter(1_000).arrive(&visit(1), 7)));
     assert!(room.enter(600_000).is_seated(mix(1)));
     assert!(room.enter(1_199_999).is_seated(mix(1)));
-    room.enter(1_200_000).install(&Rules { idle: Some(60_000), ..rules(1) });
+    room.install(&Rules { idle: Some(60_000), ..rules(1) });
     assert!(room.enter(1_200_000).is_seated(mix(1)), "under the new rules too");
     assert!(room.enter(1_259_999).is_seated(mix(1)));
     assert!(!room.enter(1_319_999).is_seated(mix(1)), "idle for too long");
@@ -201,7 +201,7 @@ fn nobody_is_seated_at_once_before_those_who_wait() {
     // One waits and one seat becomes free: it is his.
     let now = 600_010;
     room.enter(now - 2).poll(&visit(5));
-    room.enter(now - 1).install(&rules(5));
+    room.install(&rules(5));
     assert!(!room.enter(now - 1).seat_at_once(&visit(9)));
     assert!(is_seated(room.enter(now - 1).poll(&visit(5)).unwrap()));
 }
@@ -275,7 +275,7 @@ fn draws_are_fair_and_know_no_position() {
         let outcome = room.enter(10).arrive(&visit(session), 7);
         assert!(matches!(outcome, Outcome::Waits(place) if place.told.position.is_none()));
     }
-    room.enter(10).install(&Rules { order: Order::Random, ..rules(11) });
+    room.install(&Rules { order: Order::Random, ..rules(11) });
     // Ten seats for a hundred: one of ten random numbers wins.
     let wins = |random| is_seated(room.enter(10).poll(&Visit { random, ..visit(50) }).unwrap());
     assert!(!wins(u64::MAX / 10 + 1_000));

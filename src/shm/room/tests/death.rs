@@ -89,10 +89,9 @@ fn deeds(world: &World, turn: usize) -> Vec<Deed> {
             visit.session,
             now,
             Box::new(move |room| {
-                let mut section = room.enter(now);
-                let rules = section.rules;
-                section.install(&Rules { max_active: room.seats() as u32, ..rules });
-                section.poll(&visit);
+                let rules = room.enter(now).rules;
+                room.install(&Rules { max_active: room.seats() as u32, ..rules });
+                room.enter(now).poll(&visit);
             }),
         );
     }

@@ -49,7 +49,7 @@ impl<'a> World<'a> {
             refresh: (1_000, 4_000),
             ..rules((1 + start.rules % seats).into())
         };
-        room.enter(1).install(&rules);
+        room.install(&rules);
         Self {
             room,
             model: Model::new(room.capacity(), &rules),
@@ -343,7 +343,7 @@ impl<'a> World<'a> {
             8 => rules.entry_delay = if is_on { value % 4_000 } else { 0 },
             _ => rules.order = if is_on { Order::Random } else { Order::Fifo },
         }
-        self.room.enter(self.now).install(rules);
+        self.room.install(rules);
     }
 }
 
