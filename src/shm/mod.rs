@@ -1,8 +1,8 @@
 //! What all workers share: structures over a plain slice of atomic words.
 //!
-//! A worker may be killed at any instruction, so nothing here takes a lock: what changes in one exchange
-//! is never half written, and what takes more is found out by its checksum and is as good as absent.
-//! There are no pointers, only indexes: each process may have the memory elsewhere.
+//! A worker may be killed at any instruction. What every request comes by takes no lock: what changes in one
+//! exchange is never half written, and what takes more is found out by its checksum and is as good as absent. A
+//! [`room`] is behind a lock, which nginx opens after a death, and mends then what was half done. There are no pointers, only indexes: each process may have the memory elsewhere.
 
 pub mod cache;
 pub mod limiter;

@@ -22,7 +22,7 @@ const PLACES_PER_SEAT: usize = 8;
 const SPARE: usize = 8;
 
 /// The most places: with the slots to spare and the seats they have numbers of 24 bits.
-const PLACES_MAX: usize = LOW_MAX as usize / 10 * 8;
+const PLACES_MAX: usize = LOW_MAX as usize / 11 * 8;
 
 /// What is to be written into a new room.
 pub struct Birth {

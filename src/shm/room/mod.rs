@@ -26,6 +26,7 @@ mod places;
 mod probing;
 mod queue;
 mod rebuild;
+mod seating;
 mod seats;
 mod section;
 mod sweep;

@@ -3,15 +3,13 @@
 use std::sync::atomic::{fence, Ordering::SeqCst};
 
 use super::header::{self, at, Counter};
-use super::{places, seats, Room};
-use crate::core::bucket::{Bucket, Limit, Offer};
-use crate::core::rate::REQUEST;
+use super::{places, Room};
 use crate::core::room::pace::{self, Prospect};
 use crate::core::room::rules::{Order, Rules};
 
 /// The most of those at the head whom nobody has heard of that one poll takes out, and of seats that have
 /// ended that one section frees, so that nobody waits long for the lock: some milliseconds.
-const AT_ONCE: usize = 16_384;
+pub(super) const AT_ONCE: usize = 16_384;
 
 /// The longest wait that is told, in seconds: a week.
 const FORESEEABLE: u64 = 7 * 86_400;
@@ -166,34 +164,6 @@ impl Section<'_> {
         self.answer(slot, visit, true)
     }
 
-    /// Gives a seat to a session that is new and has not shown yet that it keeps cookies, if a seat is left
-    /// for it when all who wait have theirs.
-    pub fn seat_at_once(&self, visit: &Visit) -> bool {
-        let network = visit.network.unwrap_or_default();
-        let provisional = self.get(at::PROVISIONAL);
-        let is_possible = self.waiting() < self.free_seats()
-            && provisional < u64::from(self.rules.max_active / 2)
-            && self.allows(network)
-            && self.others_return(visit).is_none()
-            && self.may_admit();
-        let seat = seats::Seat {
-            session: visit.session,
-            until: self.now.saturating_add(self.rules.absent.min(self.rules.session)),
-            end: self.now.saturating_add(self.rules.session),
-            is_provisional: true,
-            network,
-        };
-        let Some(place) = is_possible.then(|| self.room.seats.put(seat)).flatten() else {
-            return false;
-        };
-        self.room.networks.add(network);
-        self.room.sessions.insert(visit.session, self.room.slots + place);
-        self.set(at::PROVISIONAL, provisional + 1);
-        self.admitted();
-        self.count(Counter::Provisional);
-        true
-    }
-
     /// What somebody is told who has no token yet.
     pub fn welcome(&self) -> Told {
         Told { refresh: pace::joining_interval(&self.rules), ..self.told(None) }
@@ -240,14 +210,9 @@ impl Section<'_> {
         Some(Spot::of(spot, self.room.slots))
     }
 
-    fn free_seats(&self) -> u64 {
-        let held = self.room.seats.held().try_into().unwrap_or(u64::MAX);
-        u64::from(self.rules.max_active).saturating_sub(held)
-    }
-
     /// The seconds after which somebody may have a place who came after a room was lost, if others are just
     /// returning to it.
-    fn others_return(&self, visit: &Visit) -> Option<u64> {
+    pub(super) fn others_return(&self, visit: &Visit) -> Option<u64> {
         if visit.issued < self.get(at::CREATED) {
             self.set(at::RETURNING, 1);
             return None;
@@ -270,7 +235,7 @@ impl Section<'_> {
     }
 
     /// Whether a network may have one more place or provisional seat.
-    fn allows(&self, network: u64) -> bool {
+    pub(super) fn allows(&self, network: u64) -> bool {
         let most = self.rules.per_net.map_or(usize::MAX, |most| most as usize);
         network == 0 || self.room.networks.count(network) < most
     }
@@ -283,7 +248,7 @@ impl Section<'_> {
     /// Answers the owner of a slot: with a seat if it is his turn, else with a new deadline.
     fn answer(&self, slot: usize, visit: &Visit, is_new: bool) -> Outcome {
         let rank = self.rank(slot);
-        if self.is_next(rank, visit.random) && self.may_admit() && self.admit(slot) {
+        if self.is_next(rank, visit.random) && self.admit(slot) {
             return Outcome::Seated { is_new: true };
         }
         let told = self.told(Some(rank));
@@ -297,107 +262,15 @@ impl Section<'_> {
     }
 
     fn is_next(&self, rank: u64, random: u64) -> bool {
-        let free = self.free_seats();
+        let open = self.open_seats();
         match self.rules.order {
-            Order::Fifo => rank <= free,
-            // With the probability free / waiting.
+            Order::Fifo => rank <= open,
+            // With the probability open / waiting.
             Order::Random => {
                 let drawn = (u128::from(random) * u128::from(self.waiting())) >> 64;
-                drawn < u128::from(free)
+                drawn < u128::from(open)
             }
         }
-    }
-
-    /// Whether `admit=` allows an admission now, which is taken off it: as many at once as it allows in a
-    /// second.
-    fn may_admit(&self) -> bool {
-        let Some(rate) = self.rules.admit else {
-            return true;
-        };
-        let burst = u32::try_from(rate.leaks(1000)).unwrap_or(u32::MAX).saturating_sub(REQUEST);
-        let bucket = Bucket::from_word(self.get(at::ADMISSIONS));
-        match bucket.offer(&Limit { rate, burst, delay: u32::MAX }, self.now) {
-            Offer::Passes { charged, .. } => {
-                self.set(at::ADMISSIONS, charged.to_word());
-                true
-            }
-            Offer::Refused { .. } => false,
-        }
-    }
-
-    /// From a place to a seat; false if there is none. The seat comes first: if this is cut off, it counts.
-    fn admit(&self, slot: usize) -> bool {
-        let session = self.room.places.session(slot);
-        let end = self.now.saturating_add(self.rules.session);
-        let until = self.until(end);
-        let seat = seats::Seat { session, until, end, is_provisional: false, network: 0 };
-        let Some(place) = self.room.seats.put(seat) else {
-            return false;
-        };
-        self.room.sessions.replace(session, slot, self.room.slots + place);
-        self.vacate(slot);
-        self.admitted();
-        true
-    }
-
-    fn admitted(&self) {
-        self.count(Counter::Admitted);
-        // The first who fill an empty room say nothing of how fast seats become free.
-        if let Some(freed) = self.get(at::FREED).checked_sub(1) {
-            self.set(at::FREED, freed);
-            header::write_meter(
-                self.room.cells,
-                header::read_meter(self.room.cells).with_one(self.now),
-            );
-        }
-    }
-
-    /// Notes that the owner of a seat was heard of.
-    fn touch(&self, place: usize) {
-        let old = self.room.seats.get(place);
-        let end =
-            if self.rules.renew { self.now.saturating_add(self.rules.session) } else { old.end };
-        let seat = seats::Seat { end, until: self.until(end), is_provisional: false, ..old };
-        if seat != old {
-            self.room.seats.change(place, seat);
-        }
-        if old.is_provisional {
-            self.confirmed(old.network);
-        }
-    }
-
-    fn confirmed(&self, network: u64) {
-        self.room.networks.subtract(network);
-        self.set(at::PROVISIONAL, self.get(at::PROVISIONAL) - 1);
-    }
-
-    /// Until when a seat is held of whose owner was heard just now.
-    fn until(&self, end: u64) -> u64 {
-        self.rules.idle.map_or(end, |idle| end.min(self.now.saturating_add(idle)))
-    }
-
-    /// Frees seats whose time is over.
-    fn free_ended_seats(&self) {
-        for _ in 0..AT_ONCE {
-            let Some((place, _)) = self.room.seats.first().filter(|(_, until)| *until <= self.now)
-            else {
-                return;
-            };
-            self.free_seat(place);
-        }
-    }
-
-    fn free_seat(&self, place: usize) {
-        let seat = self.room.seats.get(place);
-        let spot = self.room.slots + place;
-        self.room.sessions.remove(seat.session, spot, |other| self.session_at(other));
-        self.room.seats.take(place);
-        if seat.is_provisional {
-            self.confirmed(seat.network);
-        }
-        let freed = self.get(at::FREED) + 1;
-        self.set(at::FREED, freed.min(self.rules.max_active.into()));
-        self.count(Counter::Ended);
     }
 
     /// Takes those out who stand first and have not been heard of, but not the one who polls.

@@ -132,12 +132,12 @@ impl Model {
     pub fn seat_at_once(&mut self, visit: &Visit, now: u64) -> bool {
         let network = visit.network.unwrap_or_default();
         let provisional = self.seats.iter().filter(|seat| seat.is_provisional).count();
-        let is_seated = self.queue.len() < self.free()
+        let is_seated = self.queue.len() < self.open(now)
             && provisional < self.rules.max_active as usize / 2
             && self.allows(network)
-            && !self.others_return(visit, now)
-            && self.may_admit(now);
+            && !self.others_return(visit, now);
         if is_seated {
+            self.admitted(now);
             let end = now + self.rules.session;
             let until = end.min(now + self.rules.absent);
             self.seat(Seated { session: visit.session, network, until, end, is_provisional: true });
@@ -182,15 +182,23 @@ impl Model {
         self.is_returning && !is_old && now <= end
     }
 
-    fn may_admit(&mut self, now: u64) -> bool {
-        let Some(rate) = self.admit else { return true };
+    /// How many may be given a seat now.
+    fn open(&self, now: u64) -> usize {
+        let Some(rate) = self.admit else { return self.free() };
+        let most = (rate * self.rules.refresh.0.max(1000)).max(1000);
+        let allowed = most.saturating_sub(self.admissions_at(now)) / 1000;
+        self.free().min(allowed as usize)
+    }
+
+    fn admissions_at(&self, now: u64) -> u64 {
         let (level, last) = self.admissions;
-        let level = level.saturating_sub(rate * now.saturating_sub(last));
-        let may = level <= rate * 1000 - 1000;
-        if may {
-            self.admissions = (level + 1000, now.max(last));
+        level.saturating_sub(self.admit.unwrap_or(0) * now.saturating_sub(last))
+    }
+
+    fn admitted(&mut self, now: u64) {
+        if self.admit.is_some() {
+            self.admissions = (self.admissions_at(now) + 1000, now.max(self.admissions.1));
         }
-        may
     }
 
     fn answer(&mut self, visit: &Visit, said: Said<'_>, is_new: bool) -> Outcome {
@@ -198,12 +206,13 @@ impl Model {
         let place = self.queue.iter().position(is_he).expect("he has a place");
         let (rank, waiting) = (place as u64 + 1, self.queue.len());
         let is_next = match self.rules.order {
-            Order::Fifo => rank <= self.free() as u64,
+            Order::Fifo => rank <= self.open(said.now) as u64,
             Order::Random => {
-                (u128::from(visit.random) * waiting as u128) >> 64 < self.free() as u128
+                (u128::from(visit.random) * waiting as u128) >> 64 < self.open(said.now) as u128
             }
         };
-        if is_next && self.may_admit(said.now) {
+        if is_next {
+            self.admitted(said.now);
             self.queue.remove(place);
             let end = said.now + self.rules.session;
             let until = self.rules.idle.map_or(end, |idle| end.min(said.now + idle));
