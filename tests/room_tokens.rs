@@ -444,3 +444,17 @@ fn a_secret_is_changed_by_a_reload() {
     change("smart_limit_secret_file s1;", "");
     assert!(!believes(&nginx, visitor.token()));
 }
+
+#[test]
+fn a_token_may_stand_in_any_of_several_fields_but_once() {
+    let nginx = room("max_active=1").start();
+    seated(&nginx);
+    let token = format!("smart_limit_r={}", queue(&nginx, "/", 1).remove(0).token());
+    let answer = |fields: &[&str]| {
+        let mut headers: Vec<_> = fields.iter().map(|field| ("Cookie", *field)).collect();
+        headers.push(("Accept", ROOM_TYPE));
+        nginx.connect().get_with("/", &headers).json()["position"].clone()
+    };
+    assert_eq!(answer(&["a=b", &token, "c=d"]), 1);
+    assert!(answer(&[&token, "a=b", &token]).is_null());
+}
