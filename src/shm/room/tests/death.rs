@@ -10,7 +10,6 @@ use super::invariants::{check, copy, State};
 use super::memory;
 use super::steps::{mix, step, Start};
 use super::world::World;
-use crate::core::room::rules::Rules;
 
 /// Steps of each history, and the moments in it at which somebody dies in each way: these, and a few in which
 /// the ring is being compacted.
@@ -89,9 +88,9 @@ fn deeds(world: &World, turn: usize) -> Vec<Deed> {
             visit.session,
             now,
             Box::new(move |room| {
-                let rules = room.enter(now).rules;
-                room.install(&Rules { max_active: room.seats() as u32, ..rules });
-                room.enter(now).poll(&visit);
+                let mut section = room.enter(now);
+                section.rules.max_active = room.seats() as u32;
+                section.poll(&visit);
             }),
         );
     }
