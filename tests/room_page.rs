@@ -4,114 +4,14 @@
 
 mod common;
 
-use std::collections::HashMap;
-use std::fs;
-
-use common::browser::{Browser, Tab};
+use common::browser::Browser;
 use common::document::Document;
-use common::nginx::Nginx;
-use common::setup::Setup;
+use common::scripted_room::{rendered, visit, waiting, Room, GET, ROOM};
 use common::wait_until;
 use ngx_http_smart_module::core::room::accept::{Language, ROOM_TYPE};
+use ngx_http_smart_module::core::room::page::Method;
 use ngx_http_smart_module::core::room::report::{Report, Status};
 use ngx_http_smart_module::core::room::rules::Order;
-use ngx_http_smart_module::core::room::{json, page};
-use page::Method;
-
-const GET: Method = Method::Get(b"/some/where?a=1&b=%20");
-
-const ROOM: &str = "default_type text/html; etag off; if_modified_since off;
-    types { application/vnd.ngx-smart.room+json json; }
-    location / {
-        if ($http_accept ~ ^application/vnd.ngx-smart.room.json) { rewrite ^ /told.json last; }
-        rewrite ^ /page.html last;
-    }
-    location = /told.json { internal; }
-    location = /page.html { internal; error_page 405 =200 /page.html; }\n";
-
-/// Who waits at this place.
-fn waiting(position: Option<u64>) -> Report<'static> {
-    Report {
-        room: b"front",
-        order: Order::Fifo,
-        status: Status::Waiting,
-        position,
-        waiting: 1240,
-        active: 50,
-        max_active: 50,
-        wait_seconds: Some(185),
-        refresh_seconds: 1,
-    }
-}
-
-/// A server that tells polls what a test wants them to be told.
-struct Room(Nginx);
-
-impl Room {
-    fn start() -> Self {
-        let log = "log_format polls 'request=$request\\tstatus=$status\\taccept=$http_accept';\n";
-        let setup = Setup::without_module().http(log);
-        let log = format!("access_log {}/access.log polls;\n", setup.prefix().display());
-        Self(setup.server(&log).server(ROOM).start())
-    }
-
-    /// The page that the next visitor gets.
-    fn show(&self, report: &Report, method: Method) {
-        self.write("page.html", &rendered(report, Language::English, method));
-    }
-
-    /// The site itself, which the next visitor gets.
-    fn open(&self) {
-        self.write("page.html", b"<!doctype html><title>Site</title><p id=site>Welcome");
-    }
-
-    /// What polls are told from now on.
-    fn tell(&self, report: &Report) {
-        let mut bytes = Vec::new();
-        json::write(report, &mut bytes).expect("memory takes everything");
-        self.write("told.json", &bytes);
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        let path = self.0.prefix().join("html").join(name);
-        fs::write(path.with_extension("new"), bytes).expect("a file");
-        fs::rename(path.with_extension("new"), path).expect("a file");
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/some/where?a=1&b=%20#there", self.0.port())
-    }
-
-    /// What was asked for by polls: the values of `Accept`.
-    fn polls(&self) -> Vec<String> {
-        let accepts = self.0.access_log().into_iter().map(|mut entry| entry.remove("accept"));
-        accepts.flatten().filter(|accept| accept.starts_with(ROOM_TYPE)).collect()
-    }
-
-    /// How often its page was asked for.
-    fn visits(&self, method: &str) -> usize {
-        let is_visit = |entry: &HashMap<String, String>| {
-            entry["request"].starts_with(&format!("{method} /some/where?a=1&b=%20 "))
-                && !entry["accept"].starts_with(ROOM_TYPE)
-        };
-        self.0.access_log().iter().filter(|entry| is_visit(entry)).count()
-    }
-}
-
-fn rendered(report: &Report, language: Language, method: Method) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    page::render(report, language, method, &mut bytes).expect("memory takes everything");
-    bytes
-}
-
-/// A tab that shows the page of one who waits at place 12.
-fn visit<'b>(room: &Room, browser: &'b Browser, method: Method) -> Tab<'b> {
-    room.show(&waiting(Some(12)), method);
-    room.tell(&waiting(Some(12)));
-    let tab = browser.visitor();
-    tab.go(&room.url());
-    tab
-}
 
 #[test]
 fn the_page_shows_what_it_is_told_without_another_document() {
@@ -170,7 +70,7 @@ fn the_script_has_the_words_of_the_server() {
         for id in ["heading", "lead", "label", "position", "waiting", "wait", "keep"] {
             assert_eq!(shown[id][0], written.text(id), "{id}, {report:?}");
         }
-        for id in ["place", "lot", "estimate", "again"] {
+        for id in ["place", "estimate", "again"] {
             assert_eq!(shown[id][1], written.is_hidden(id), "{id}, {report:?}");
         }
         assert_eq!(tab.title(), written.title());
@@ -225,14 +125,19 @@ fn what_cannot_be_got_again_is_sent_again_by_the_visitor() {
     assert!(tab.evaluate("document.getElementById('again').hidden") == true);
     room.tell(&Report { status: Status::Admitted, ..waiting(None) });
     tab.wait_for("document.title === 'It is your turn'");
-    assert_eq!(tab.text("note"), "It is your turn. Please send your request again.");
+    assert_eq!(tab.text("heading"), "It is your turn");
+    assert_eq!(tab.text("lead"), "Please send your request again.");
+    assert_eq!((tab.text("place"), tab.text("figures")), (String::new(), String::new()));
     assert_eq!((tab.documents(), room.visits("POST")), (2, 1));
 
     // His seat is gone again, and comes back.
     room.tell(&waiting(Some(7)));
     tab.wait_for("document.title === '7 · In the queue'");
     assert!(tab.evaluate("document.getElementById('again').hidden") == true);
-    assert_eq!(tab.text("note"), "");
+    assert_eq!(
+        (tab.text("heading"), tab.text("position")),
+        ("You are in the queue".into(), "7".into())
+    );
     room.tell(&Report { status: Status::Passed, ..waiting(None) });
     tab.wait_for("document.title === 'It is your turn'");
     room.open();
@@ -290,7 +195,7 @@ fn where_lots_are_drawn_nobody_is_told_of_cookies() {
     room.tell(&Report { waiting: 77, ..drawn });
     tab.wait_for("document.getElementById('waiting').textContent === '77 people'");
     assert_eq!((tab.text("note"), tab.text("position")), (String::new(), String::new()));
-    assert!(tab.text("lot").contains("by lot"));
+    assert!(tab.text("lead").contains("by lot"));
 }
 
 #[test]
@@ -355,29 +260,4 @@ fn without_scripts_it_refreshes_itself() {
         assert_eq!(tab.evaluate("history.length"), 2, "the blank page and this one");
     }
     assert_eq!(room.polls(), [""; 0]);
-}
-
-#[test]
-fn it_looks_as_the_visitor_likes() {
-    let (room, browser) = (Room::start(), Browser::start());
-    let tab = visit(&room, &browser, GET);
-    let style = |property: &str| {
-        let script = format!("getComputedStyle(document.body)['{property}']");
-        tab.evaluate(&script).as_str().expect("a style").to_owned()
-    };
-    let motion = || {
-        tab.evaluate("getComputedStyle(document.getElementById('site'), '::before').animationName")
-    };
-    let light = (style("color"), style("backgroundColor"));
-    assert_eq!(motion(), "breathe");
-    tab.prefer("prefers-color-scheme", "dark");
-    let dark = (style("color"), style("backgroundColor"));
-    assert_ne!(light, dark);
-    tab.prefer("prefers-reduced-motion", "reduce");
-    assert_eq!(motion(), "none");
-    for width in [320, 390, 1280] {
-        tab.resize(width, 700);
-        let wide = tab.evaluate("document.documentElement.scrollWidth");
-        assert_eq!(wide, width, "nothing is wider than the window");
-    }
 }

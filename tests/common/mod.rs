@@ -25,6 +25,7 @@ pub mod port;
 pub mod preload;
 pub mod process;
 pub mod room;
+pub mod scripted_room;
 pub mod setup;
 pub mod site;
 pub mod store;

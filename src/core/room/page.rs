@@ -99,16 +99,14 @@ impl Page<'_> {
             "method" => either(is_get, "get", "other"),
             "order" => either(is_drawn, "random", "fifo"),
             "no_place" => either(is_full || is_drawn, " hidden", ""),
-            "no_lot" => either(is_full || !is_drawn, " hidden", ""),
             "no_estimate" => either(is_full, " hidden", ""),
             "title" if position.is_some() => return self.write_phrase("title", position, out),
-            "title" | "heading" => self.word(either(is_full, "full", "waiting")),
-            "lead" if is_full => self.word("lead_full"),
-            "keep" if is_full => self.word("keep_full"),
-            "keep" if !is_get => self.word("keep_other"),
+            "title" => self.view_word("heading"),
+            "keep" if !is_get && !is_full => self.word("keep_other"),
+            "heading" | "lead" | "keep" => self.view_word(name),
             "noscript" if !is_get => self.word("noscript_other"),
             "label" => self.word(either(position.is_some(), "place", "joining")),
-            "position" if position.is_none() => "…",
+            "position" if position.is_none() => "",
             "position" => return write_count(position.unwrap_or_default(), out),
             "value" => return write!(out, "{}", progress(position, waiting)),
             "waiting" => {
@@ -135,6 +133,16 @@ impl Page<'_> {
             path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at.saturating_add(1));
         out.write_all(b"./")?;
         out.write_all(uri.get(directory..).unwrap_or_default())
+    }
+
+    /// The text of that name for what there is to see.
+    fn view_word(&self, name: &str) -> &'static str {
+        let view = match (self.report.status, self.report.order) {
+            (Status::Full, _) => "full",
+            (_, Order::Random) => "lot",
+            (_, Order::Fifo) => "queue",
+        };
+        self.words.get_for(name, view).unwrap_or_default()
     }
 
     fn word(&self, name: &str) -> &'static str {

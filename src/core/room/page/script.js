@@ -2,6 +2,7 @@
   const type = "application/vnd.ngx-smart.room+json";
   const element = (id) => document.getElementById(id);
   const { dataset } = element("room");
+  const report = JSON.parse(dataset.report);
   const phrases = JSON.parse(dataset.phrases);
   const isGet = dataset.method === "get";
   const isDrawn = dataset.order === "random";
@@ -15,7 +16,7 @@
       return navigator.cookieEnabled && isTaken;
     } catch {}
   };
-  let refresh, timer, request, isOver, spokenAt = 0;
+  let refresh = report.refresh_seconds, spokenAt = 0, timer, request, isOver;
   // Polls in a row that failed, and that found no place: where cookies are blocked, none will.
   let failed = 0, unplaced = takesCookies() ? 0 : 2;
 
@@ -40,36 +41,41 @@
   };
 
   // The tab's memory, which may be forbidden: the place first seen, from which progress is measured.
-  const key = (room) => "smart_limit_room_" + room;
-  const first = ({ room, position }) => {
+  const key = "smart_limit_room_" + report.room;
+  const first = (position) => {
     try {
-      position = Math.max(position, +sessionStorage.getItem(key(room)) || 0);
-      sessionStorage.setItem(key(room), position);
+      position = Math.max(position, +sessionStorage.getItem(key) || 0);
+      sessionStorage.setItem(key, position);
     } catch {}
     return position;
   };
-  const forget = ({ room }) => {
+  const forget = () => {
     try {
-      sessionStorage.removeItem(key(room));
+      sessionStorage.removeItem(key);
     } catch {}
   };
 
   const show = (report) => {
     const { status, position, waiting } = report;
     const isFull = status === "full";
-    write("heading", phrases[isFull ? "full" : "waiting"]);
-    write("lead", phrases[isFull ? "lead_full" : "lead"]);
-    write("keep", phrases[isFull ? "keep_full" : isGet ? "keep" : "keep_other"]);
-    element("place").hidden = isFull || isDrawn;
-    element("lot").hidden = isFull || !isDrawn;
+    const isIn = status === "admitted" || status === "passed";
+    const view = isIn ? "turn" : isFull ? "full" : isDrawn ? "lot" : "queue";
+    const isForVisitor = !isGet && !isIn && !isFull;
+    write("heading", phrases["heading_" + view]);
+    write("lead", phrases[isIn && !isGet ? "send" : "lead_" + view]);
+    write("keep", phrases["keep_" + (isForVisitor ? "other" : view)]);
+    element("place").hidden = view !== "queue";
+    element("figures").hidden = isIn;
     element("estimate").hidden = isFull;
+    element("again").hidden = isGet || !isIn;
+    document.title = position && !isIn ? phrase("title", position) : phrases["heading_" + view];
+    if (isIn) return write("spoken", phrases.heading_turn);
     write("label", phrases[position ? "place" : "joining"]);
-    write("position", position ? count(position) : "…");
+    write("position", position ? count(position) : "");
     write("waiting", phrase(waiting === 1 ? "person" : "people", waiting));
     write("wait", wait(report.wait_seconds));
-    document.title = position ? phrase("title", position) : element("heading").textContent;
     if (!position) return;
-    const from = first(report);
+    const from = first(position);
     element("progress").value = (1000 * (from - position + 1)) / (from + 1);
     if (Date.now() - spokenAt < 30000) return;
     spokenAt = Date.now();
@@ -79,22 +85,17 @@
   const note = (name) => write("note", name ? phrases[name] : "");
 
   const hear = (report) => {
-    const isIn = report.status === "admitted" || report.status === "passed";
-    element("again").hidden = isGet || !isIn;
-    failed = 0;
-    if (isIn) {
-      forget(report);
-      note(isGet ? "turn" : "send");
-      document.title = phrases.your_turn;
-      isOver = isGet;
-      if (isOver) location.reload();
-      return;
-    }
     const isLost = report.status === "waiting" && !report.position && !isDrawn;
+    const isIn = report.status === "admitted" || report.status === "passed";
+    failed = 0;
     unplaced = isLost ? unplaced + 1 : 0;
-    refresh = report.refresh_seconds;
+    refresh = report.refresh_seconds || refresh;
     note(unplaced > 1 && "cookies");
     show(report);
+    if (!isIn) return;
+    forget();
+    isOver = isGet;
+    if (isOver) location.reload();
   };
 
   const ask = async (signal) => {
@@ -140,8 +141,6 @@
   });
   element("again").onclick = () => location.reload();
   write("site", location.host);
-  const report = JSON.parse(dataset.report);
-  refresh = report.refresh_seconds;
   note(unplaced > 1 && "cookies");
   show(report);
   rest();

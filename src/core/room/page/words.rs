@@ -17,6 +17,14 @@ impl Words {
         }
     }
 
+    /// The text of that name which belongs to that view of the page, as in `heading_full`.
+    pub fn get_for(&self, name: &str, view: &str) -> Option<&'static str> {
+        let is_meant = |key: &str| {
+            key.strip_prefix(name).and_then(|rest| rest.strip_prefix('_')) == Some(view)
+        };
+        self.phrases.iter().find(|(key, _)| is_meant(key)).map(|(_, text)| *text)
+    }
+
     /// The text of that name.
     pub fn get(&self, name: &str) -> Option<&'static str> {
         self.labels.iter().chain(self.phrases).find(|(key, _)| *key == name).map(|(_, text)| *text)
@@ -30,7 +38,6 @@ const ENGLISH: Words = Words {
         ("progress", "Progress through the queue"),
         ("people_label", "People waiting"),
         ("wait_label", "Estimated wait"),
-        ("lot", "Places are drawn by lot: everyone who waits has the same chance, again and again."),
         ("again", "Send again"),
         ("noscript", "Your place is kept in a cookie. Please allow cookies for this site."),
         (
@@ -40,28 +47,44 @@ const ENGLISH: Words = Words {
         ),
     ],
     phrases: &[
-        ("waiting", "You are in the queue"),
-        ("full", "The queue is full"),
-        ("lead", "So many people are visiting right now that we let them in one after another."),
+        ("heading_queue", "You are in the queue"),
+        ("heading_lot", "You are waiting to be let in"),
+        ("heading_full", "The queue is full"),
+        ("heading_turn", "It is your turn"),
+        (
+            "lead_queue",
+            "So many people are visiting right now that we let them in one after another.",
+        ),
+        (
+            "lead_lot",
+            "So many people are visiting right now that we let them in by lot: everyone who waits has \
+             the same chance, again and again.",
+        ),
         (
             "lead_full",
             "So many people are visiting right now that there is no place left in the queue. You can \
              leave this page open, or come back a little later.",
         ),
+        ("lead_turn", "The site is opening."),
+        ("send", "Please send your request again."),
         (
-            "keep",
+            "keep_queue",
             "This page refreshes itself and keeps your place. When it is your turn, the site opens by \
              itself.",
         ),
         (
-            "keep_other",
-            "This page keeps your place. When it is your turn, you can send your request again.",
+            "keep_lot",
+            "This page refreshes itself. When it is your turn, the site opens by itself.",
         ),
         ("keep_full", "This page keeps trying by itself."),
+        ("keep_turn", ""),
+        (
+            "keep_other",
+            "Please leave this page open. When it is your turn, you can send your request again.",
+        ),
         ("place", "Your place in the queue"),
         ("joining", "Finding your place in the queue"),
         ("title", "# · In the queue"),
-        ("your_turn", "It is your turn"),
         ("person", "# person"),
         ("people", "# people"),
         ("unknown", "not known yet"),
@@ -79,8 +102,6 @@ const ENGLISH: Words = Words {
              them for this site, then reload this page.",
         ),
         ("trouble", "The site cannot be reached at the moment. This page keeps trying."),
-        ("turn", "It is your turn. The site is opening."),
-        ("send", "It is your turn. Please send your request again."),
     ],
 };
 
@@ -91,7 +112,6 @@ const JAPANESE: Words = Words {
         ("progress", "順番の進み具合"),
         ("people_label", "お待ちの人数"),
         ("wait_label", "待ち時間の目安"),
-        ("lot", "ご案内する方は抽選で決まります。お待ちの方には、毎回等しく機会があります。"),
         ("again", "もう一度送信する"),
         ("noscript", "順番はCookieで保たれます。このサイトのCookieを許可してください。"),
         (
@@ -101,29 +121,44 @@ const JAPANESE: Words = Words {
         ),
     ],
     phrases: &[
-        ("waiting", "順番にご案内しています"),
-        ("full", "ただいま満員です"),
-        ("lead", "ただいまアクセスが集中しているため、お一人ずつ順番にご案内しています。"),
+        ("heading_queue", "順番にご案内しています"),
+        ("heading_lot", "お待ちください"),
+        ("heading_full", "ただいま満員です"),
+        ("heading_turn", "順番になりました"),
+        (
+            "lead_queue",
+            "ただいまアクセスが集中しているため、お一人ずつ順番にご案内しています。",
+        ),
+        (
+            "lead_lot",
+            "ただいまアクセスが集中しているため、抽選でご案内しています。お待ちの方には、毎回等しく機会が\
+             あります。",
+        ),
         (
             "lead_full",
             "アクセスが大変集中しており、お待ちいただける人数の上限に達しました。このページを開いた\
              ままにしていただくか、しばらくしてからもう一度お越しください。",
         ),
+        ("lead_turn", "サイトを開いています。"),
+        ("send", "内容をもう一度送信してください。"),
         (
-            "keep",
+            "keep_queue",
             "このページは自動的に更新され、順番はそのまま保たれます。順番になると、サイトが自動的に\
              開きます。",
         ),
         (
-            "keep_other",
-            "このページを開いている間、順番は保たれます。順番になりましたら、内容をもう一度送信して\
-             ください。",
+            "keep_lot",
+            "このページは自動的に更新されます。当選すると、サイトが自動的に開きます。",
         ),
         ("keep_full", "このページは自動的に再試行します。"),
+        ("keep_turn", ""),
+        (
+            "keep_other",
+            "このページを開いたままお待ちください。順番になりましたら、内容をもう一度送信できます。",
+        ),
         ("place", "あなたの順番"),
         ("joining", "順番を確認しています"),
         ("title", "#番目 · 順番待ち"),
-        ("your_turn", "順番になりました"),
         ("person", "#人"),
         ("people", "#人"),
         ("unknown", "まだわかりません"),
@@ -141,7 +176,5 @@ const JAPANESE: Words = Words {
              Cookieを許可してから、ページを再読み込みしてください。",
         ),
         ("trouble", "現在、サイトに接続できません。自動的に再試行しています。"),
-        ("turn", "順番になりました。サイトを開いています。"),
-        ("send", "順番になりました。内容をもう一度送信してください。"),
     ],
 };
