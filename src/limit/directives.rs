@@ -18,7 +18,6 @@ use super::notes::Notes;
 use super::room::conf::{Everyone, RoomConf};
 use super::room::directives::{CookieDirective, PageDirective, RoomDirective};
 use super::room::secret::SecretFile;
-use super::room::session::SessionVariable;
 use super::room::zone::{self as room_zone, RoomZone};
 use super::sweep;
 use super::zone::{RateOf, Settings, Zone};
@@ -26,7 +25,7 @@ use crate::core::bucket::BURST_MAX;
 use crate::core::rate::{Rate, REQUEST};
 use crate::nginx::conf::{borrowed, only_variable, Conf, Refusal};
 use crate::nginx::module::{self, main_conf, of_http, of_server, own, plain, plain_of, Directive};
-use crate::nginx::{preaccess, variable};
+use crate::nginx::preaccess;
 use crate::shm::limiter::Limiter;
 
 /// The module.
@@ -127,7 +126,7 @@ impl module::Module for Module {
 
     fn declare(cf: Conf) -> Result<(), Refusal> {
         main_conf::<Self>(cf).notes = Some(Notes::declare(cf)?);
-        variable::add::<SessionVariable>(cf)
+        Ok(())
     }
 
     fn register(cf: Conf) -> Result<(), Refusal> {

@@ -77,8 +77,9 @@ fn decide(
     limits: &[LimitConf],
 ) -> Result<Passage, NoMemory> {
     if is_bypassed(r, conf)? {
+        let answer = conf.room.map(|_| room::handler::bypass(r, conf, notes)).transpose()?;
         notes.set_status(r, Status::Bypassed);
-        return Ok(Passage::Declined);
+        return Ok(answer.flatten().unwrap_or(Passage::Declined));
     }
     let turn = Turn { now: now(), worker: worker() };
     if conf.room.as_ref().is_some_and(|room| !room.is_idle(r)) {

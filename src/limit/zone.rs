@@ -10,8 +10,9 @@ use crate::core::rate::Rate;
 use crate::core::NoMemory;
 use crate::nginx::conf::ComplexValue;
 use crate::nginx::log::Shown;
+use crate::nginx::random_words;
 use crate::nginx::request::Request;
-use crate::nginx::zone::{self, random, Shared};
+use crate::nginx::zone::{self, Shared};
 use crate::shm::limiter::Limiter;
 use crate::shm::Word;
 
@@ -104,7 +105,7 @@ impl Shared for Limiter<'static> {
     }
 
     fn create(words: &'static [Word]) -> Option<Self> {
-        Limiter::create(words, std::array::from_fn(|_| random()))
+        Limiter::create(words, random_words()?)
     }
 
     fn open(words: &'static [Word]) -> Option<Self> {

@@ -53,6 +53,15 @@ pub fn random<const LENGTH: usize>() -> Option<[u8; LENGTH]> {
     Some(bytes)
 }
 
+/// Words that nobody can guess, for the hashes of a zone. `None`: the kernel gives none.
+pub fn random_words<const COUNT: usize>() -> Option<[u64; COUNT]> {
+    let mut words = [0; COUNT];
+    for word in &mut words {
+        *word = u64::from_ne_bytes(random()?);
+    }
+    Some(words)
+}
+
 /// Whether this worker has been told to go and only finishes its requests.
 pub fn exiting() -> bool {
     // SAFETY: nginx sets the flag in the worker's only thread.

@@ -14,6 +14,7 @@ use super::conf::{Conf, Refusal};
 use super::guard::guard;
 use super::request::Request;
 use super::value::Value;
+use super::variable::Variable;
 
 /// A note of text.
 #[derive(Clone, Copy)]
@@ -24,6 +25,12 @@ impl Text {
     pub fn declare(cf: Conf, name: &'static str) -> Result<Self, Refusal> {
         Value::check()?;
         declare(cf, name, get_text).map(Self)
+    }
+
+    /// Declares the note and the variable of `V`, which has its value where nothing was written.
+    pub fn declare_or<V: Variable>(cf: Conf) -> Result<Self, Refusal> {
+        Value::check()?;
+        declare(cf, V::NAME, get_or::<V>).map(Self)
     }
 
     /// Whether it has been written.
@@ -109,6 +116,14 @@ unsafe extern "C" fn get_text(
     index: usize,
 ) -> ngx_int_t {
     get(r, value, index, |_, _| None)
+}
+
+unsafe extern "C" fn get_or<V: Variable>(
+    r: *mut ngx_http_request_t,
+    value: *mut ngx_http_variable_value_t,
+    index: usize,
+) -> ngx_int_t {
+    get(r, value, index, |r, _| V::value(r))
 }
 
 unsafe extern "C" fn get_number<N: Number>(

@@ -5,7 +5,6 @@
 
 use std::ffi::c_void;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
@@ -56,12 +55,6 @@ pub trait Shared: Sized + 'static {
     fn fits(&self, _: &ngx_str_t, _: &Self::Settings) -> Result<(), String> {
         Ok(())
     }
-}
-
-/// A word that no client can guess, for the hashes of a zone.
-pub fn random() -> u64 {
-    // The standard library's own random keys are the portable way to the kernel's randomness.
-    RandomState::new().hash_one(0)
 }
 
 /// What nginx keeps with a zone.

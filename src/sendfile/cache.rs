@@ -3,7 +3,8 @@
 use std::ffi::c_void;
 use std::ptr;
 
-use crate::nginx::zone::{random, Shared};
+use crate::nginx::random_words;
+use crate::nginx::zone::Shared;
 use crate::shm::cache::Cache;
 use crate::shm::Word;
 
@@ -17,7 +18,8 @@ impl Shared for Cache<'static> {
     }
 
     fn create(words: &'static [Word]) -> Option<Self> {
-        Cache::create(words, (random(), random()))
+        let [one, other] = random_words()?;
+        Cache::create(words, (one, other))
     }
 
     fn open(words: &'static [Word]) -> Option<Self> {

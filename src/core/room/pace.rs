@@ -116,6 +116,12 @@ pub fn patience(is_hidden: bool, rules: &Rules) -> u64 {
     rules.absent.saturating_add(if is_hidden { HIDDEN } else { 0 })
 }
 
+/// The longest that the shortest interval can be, in milliseconds: who is next comes back within it.
+pub fn shortest_interval(rules: &Rules) -> u64 {
+    let shortest = rules.refresh.0;
+    shortest.saturating_add(shortest / 5).saturating_add(1_000)
+}
+
 /// The longest interval that anybody is told, in milliseconds.
 pub fn longest_interval(rules: &Rules) -> u64 {
     let longest = rules.refresh.1.max(rules.refresh.0).max(HIDDEN);

@@ -74,6 +74,7 @@ type Key = Hmac<Sha256>;
 
 /// What tokens are signed with: of one or more secrets the first signs, and all verify. So a secret is
 /// replaced by putting the new one before it, and taking the old one away when its tokens have expired.
+#[derive(Clone)]
 pub struct Keys {
     first: Key,
     others: Vec<Key>,

@@ -5,6 +5,7 @@ use nginx_sys::NGX_LOG_INFO;
 
 use super::answer;
 use super::visitor::{Kind, Visitor};
+use crate::core::room::accept::Wanted;
 use crate::core::room::report;
 use crate::core::verdict::Status;
 use crate::core::NoMemory;
@@ -13,6 +14,7 @@ use crate::limit::handler::{charge_all, conclude, read_all, Answered, Answers};
 use crate::limit::notes::Notes;
 use crate::nginx::preaccess::Passage;
 use crate::nginx::request::Request;
+use crate::nginx::{now, worker};
 use crate::shm::limiter::Turn;
 use crate::shm::room::{Counter, Outcome, Place, Room, Told};
 
@@ -29,7 +31,21 @@ pub fn decide(
     };
     let limits = conf.limits.as_deref().unwrap_or_default();
     notes.room.decide(r, visitor.room.zone);
+    if let Some(session) = visitor.session() {
+        notes.room.know(r, session)?;
+    }
     Door { visitor, conf, notes, limits, turn }.decide()
+}
+
+/// Answers a request that nothing is asked about, if it is the room that it asks. `None`: it passes.
+#[cold]
+pub fn bypass(r: Request, conf: &LocationConf, notes: &Notes) -> Result<Option<Passage>, NoMemory> {
+    let Some(visitor) = Visitor::of(r).filter(Visitor::asks_room) else {
+        return Ok(None);
+    };
+    let turn = Turn { now: now(), worker: worker() };
+    let door = Door { visitor, conf, notes, limits: &[], turn };
+    door.farewell(report::Status::Passed).map(Some)
 }
 
 /// A request at the door of its room.
@@ -92,13 +108,17 @@ impl Door<'_> {
     /// key's turn.
     fn pass_in_turn(&self, key: u64) -> Result<Option<Passage>, NoMemory> {
         let r = self.visitor.r;
+        if self.visitor.room.everyone.is_some_and(|everyone| !everyone.runs_dry(self.conf)) {
+            return Ok(None);
+        }
         let mut answers = read_all(r, self.conf, self.limits, self.turn)?;
         let is_his_turn = self.visitor.within(|room, section| {
             let keys = || answers.iter().filter_map(|one| key_of(room, one));
             let mut others = keys().filter(|other| *other != key);
             keys().any(|other| other == key) && !others.any(|other| section.waits_under(other))
         });
-        let is_refused = answers.iter().any(|one| one.refuses() && !one.vote.is_dry);
+        let stops = |one: &Answered| one.refuses() && (one.has_room || !one.vote.is_dry);
+        let is_refused = answers.iter().any(stops);
         if is_his_turn != Some(true) || is_refused {
             return Ok(None);
         }
@@ -183,7 +203,12 @@ impl Door<'_> {
             let outcome = self.visitor.within(|_, section| section.arrive(&visit, key));
             return outcome.ok_or(NoMemory);
         }
-        self.visitor.welcome()?;
+        if !self.visitor.is_without_token() {
+            let told = self.visitor.within(|_, section| section.welcome());
+            return told.map(Outcome::Joins).ok_or(NoMemory);
+        }
+        let session = self.visitor.welcome()?;
+        self.notes.room.know(self.visitor.r, session)?;
         let visit = self.visitor.visit().ok_or(NoMemory)?;
         let needs_seat = self.visitor.room.everyone.is_some();
         let outcome =
@@ -194,8 +219,26 @@ impl Door<'_> {
         outcome.ok_or(NoMemory)
     }
 
+    /// Who is the first over his limits comes back when they let him pass, if that is sooner than his turn for a
+    /// seat: or their own capacity would lie idle.
+    fn hasten(&self, place: Place) -> Result<Place, NoMemory> {
+        let is_hidden = self.visitor.wanted() == Wanted::Room { is_hidden: true };
+        if !place.is_first || self.visitor.room.everyone.is_some() || is_hidden {
+            return Ok(place);
+        }
+        let answers = read_all(self.visitor.r, self.conf, self.limits, self.turn)?;
+        let wait = answers.iter().map(|one| one.vote.retry_after()).max().unwrap_or_default();
+        let soonest = self.visitor.settings.rules.refresh.0.div_ceil(1000);
+        let refresh = place.told.refresh.min(wait.max(soonest));
+        Ok(Place { told: Told { refresh, ..place.told }, ..place })
+    }
+
     /// Carries out what the room has said, or only says it.
     fn settle(&self, outcome: Outcome, is_dry: bool) -> Result<Passage, NoMemory> {
+        let outcome = match outcome {
+            Outcome::Waits(place) => Outcome::Waits(self.hasten(place)?),
+            other => other,
+        };
         let (r, status, told) = match &outcome {
             Outcome::Seated { is_new } => return self.admit(*is_new, is_dry),
             Outcome::Waits(Place { told, .. }) | Outcome::Joins(told) => {
@@ -211,6 +254,9 @@ impl Door<'_> {
                 _ => Counter::WaitingDryRun,
             };
             self.visitor.within(|_, section| section.count(counter));
+            if self.visitor.asks_room() {
+                return self.farewell(report::Status::Passed);
+            }
             self.send_token_along()?;
             let others = |limit: &LimitConf| !limit.has_room || !limit.runs_dry(self.conf);
             return self.pass_some(others, Status::WaitingDryRun);

@@ -1,6 +1,9 @@
 //! What a client's request was told of its room: for the variables, and so for an operator's own page.
 
+use super::session::{print, SessionVariable};
 use super::zone::RoomZone;
+use crate::core::token::Session;
+use crate::core::NoMemory;
 use crate::nginx::conf::{Conf, Refusal};
 use crate::nginx::note::{Number, NumberNote, Text};
 use crate::nginx::request::Request;
@@ -9,6 +12,7 @@ use crate::shm::room::Told;
 /// The notes.
 pub struct RoomNotes {
     room: Text,
+    session: Text,
     position: NumberNote<Position>,
     waiting: NumberNote<Waiting>,
     active: NumberNote<Active>,
@@ -21,6 +25,7 @@ impl RoomNotes {
     pub fn declare(cf: Conf) -> Result<Self, Refusal> {
         Ok(Self {
             room: Text::declare(cf, "smart_limit_room")?,
+            session: Text::declare_or::<SessionVariable>(cf)?,
             position: NumberNote::declare(cf)?,
             waiting: NumberNote::declare(cf)?,
             active: NumberNote::declare(cf)?,
@@ -32,6 +37,12 @@ impl RoomNotes {
     /// Notes the room that has decided.
     pub fn decide(&self, r: Request, room: RoomZone) {
         self.room.set(r, room.name().as_bytes());
+    }
+
+    /// Notes who has a token: an internal redirect may lead to where no room is.
+    pub fn know(&self, r: Request, session: Session) -> Result<(), NoMemory> {
+        self.session.set(r, print(r, session).ok_or(NoMemory)?);
+        Ok(())
     }
 
     /// Notes what it has told who waits.

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::visitor::Visitor;
+use crate::core::token::Session;
 use crate::nginx::request::Request;
 use crate::nginx::variable::Variable;
 
@@ -12,7 +13,11 @@ impl Variable for SessionVariable {
     const NAME: &'static str = "smart_limit_session";
 
     fn value(r: Request) -> Option<&'static [u8]> {
-        let session = Visitor::of(r)?.session()?;
-        r.print(16, |text| write!(text, "{session}"))
+        print(r, Visitor::of(r)?.session()?)
     }
+}
+
+/// A session as the variable has it: memory of the request. `None`: there is no more memory.
+pub fn print(r: Request, session: Session) -> Option<&'static [u8]> {
+    r.print(16, |text| write!(text, "{session}"))
 }

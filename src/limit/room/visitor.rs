@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use super::conf::{RoomConf, Secure};
 use super::zone::Settings;
-use crate::core::cookie::{find, Cookie, Found};
+use crate::core::cookie::{find, Cookie, Found, SameSite};
 use crate::core::room::accept::{self, Wanted};
 use crate::core::token::{Keys, Nonce, Session, Token};
 use crate::core::NoMemory;
@@ -66,12 +66,24 @@ impl Visitor {
         self.token.map(|token| Session::of(&token.nonce()))
     }
 
+    /// Whether he may be given a token where he has brought none. A browser keeps the cookie back from what another
+    /// site makes it send, by `SameSite`; a new one would then take the place of one that is still good.
+    pub fn is_without_token(&self) -> bool {
+        let is_cross_site = self.r.headers(b"sec-fetch-site").any(|site| site == b"cross-site");
+        let keeps_back = match self.conf.cookie().same_site {
+            SameSite::Strict => true,
+            SameSite::Lax => !self.r.is_get_or_head(),
+            SameSite::None => false,
+        };
+        self.token.is_none() && !(is_cross_site && keeps_back)
+    }
+
     /// Gives him a token.
-    pub fn welcome(&mut self) -> Result<(), NoMemory> {
+    pub fn welcome(&mut self) -> Result<Session, NoMemory> {
         let nonce = Nonce(random().ok_or(NoMemory)?);
         self.token = Some(Token::new(nonce, time_of_day(), self.settings.token));
         self.is_new = true;
-        Ok(())
+        Ok(Session::of(&nonce))
     }
 
     /// His token, if it is new, or with a new life, if less than half is left of the old one.

@@ -9,7 +9,7 @@ use nginx_sys::ngx_str_t;
 use crate::core::room::rules::Rules;
 use crate::core::token::Keys;
 use crate::nginx::zone::{self, Shared};
-use crate::nginx::{now, random, time_of_day};
+use crate::nginx::{now, random_words, time_of_day};
 use crate::shm::room::{Birth, Room};
 use crate::shm::Word;
 
@@ -47,10 +47,9 @@ impl Shared for Room<'static> {
     }
 
     fn create(words: &'static [Word]) -> Option<Self> {
-        let word = |bytes: [u8; 8]| u64::from_ne_bytes(bytes);
         let birth = Birth {
-            secret: [random()?, random()?, random()?, random()?].map(word),
-            signing: [random()?, random()?, random()?, random()?].map(word),
+            secret: random_words()?,
+            signing: random_words()?,
             wall: time_of_day(),
             now: now(),
         };

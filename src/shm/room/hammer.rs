@@ -247,8 +247,10 @@ fn hammer(processes: usize) {
     let mut crowd = Crowd::start(processes);
     crowd.await_turns(5_000);
     let (mut within, mut kills) = (0, 0);
-    // Not all die within; but some must, or the test shows nothing.
-    while kills < KILLS || within < KILLS / 5 {
+    let room = Room::open(crowd.shared.room).unwrap();
+    let rebuilt = || room.cells.get(at::COUNTERS + Counter::Rebuilt as usize);
+    // Not all die within; but some must, and leave something to mend, or the test shows nothing.
+    while kills < KILLS || within < KILLS / 5 || rebuilt() == 0 {
         assert!(kills < 50 * KILLS, "nobody dies within");
         crowd.await_turns(500 + mix(kills as u64) % 500);
         within += usize::from(crowd.kill());
@@ -260,7 +262,6 @@ fn hammer(processes: usize) {
         crowd.kill();
     }
     let now = crowd.shared.notes[CLOCK].load(SeqCst);
-    let room = Room::open(crowd.shared.room).unwrap();
     invariants::check(&room, now);
     let section = room.enter(now);
     for counter in [Counter::Admitted, Counter::Absent, Counter::Rebuilt, Counter::Provisional] {

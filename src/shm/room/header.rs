@@ -43,9 +43,9 @@ pub mod at {
     pub const FREED: usize = 29;
     /// The bucket of admissions.
     pub const ADMISSIONS: usize = 30;
-    /// When the room was made: seconds of wall clock, and milliseconds.
+    /// When the room was made, in seconds of wall clock.
     pub const CREATED: usize = 31;
-    /// The same in milliseconds of the clock of deadlines.
+    /// The same, in milliseconds of the clock of deadlines.
     pub const CREATED_AT: usize = 32;
     /// Whether somebody has come back whose token is older than the room.
     pub const RETURNING: usize = 33;

@@ -23,6 +23,10 @@ const SPARE: usize = 8;
 
 /// The most places: with the slots to spare and the seats they have numbers of 24 bits.
 const PLACES_MAX: usize = LOW_MAX as usize / 11 * 8;
+const _: () = {
+    let slots = PLACES_MAX + PLACES_MAX / SPARE + 2 * BLOCK;
+    assert!(slots + PLACES_MAX / PLACES_PER_SEAT < LOW_MAX as usize);
+};
 
 /// What is to be written into a new room.
 pub struct Birth {
@@ -89,6 +93,9 @@ impl<'a> Room<'a> {
         for (place, word) in birth.secret.into_iter().chain(birth.signing).enumerate() {
             cells.set(at::SECRET + place, word);
         }
+        // From 1 on: a pass that has got to 0 is none.
+        cells.set(at::HEAD, 1);
+        cells.set(at::TAIL, 1);
         cells.set(at::CREATED, birth.wall);
         cells.set(at::CREATED_AT, birth.now);
         let room = Self::over(words)?;

@@ -92,6 +92,8 @@ impl<'a> Places<'a> {
     /// Frees a slot.
     pub fn take(self, slot: usize) {
         self.unlink(slot);
+        // Whoever goes from here to a seat has it by now.
+        fence(Release);
         self.cells.set(slot * WORDS + SESSION, 0);
     }
 

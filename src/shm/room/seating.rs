@@ -5,10 +5,7 @@ use super::seats;
 use super::section::{Section, Visit, AT_ONCE};
 use crate::core::bucket::{Bucket, Limit, Offer};
 use crate::core::rate::REQUEST;
-
-/// As many may be admitted at once as `admit=` allows in so many milliseconds, or in the shortest interval after
-/// which one who waits comes back, if that is longer: or those who are next would come too late for it.
-const ADMITTED_AT_ONCE: u64 = 1_000;
+use crate::core::room::pace;
 
 impl Section<'_> {
     /// Gives a seat to a session that is new and has not shown yet that it keeps cookies, if a seat is left
@@ -56,7 +53,8 @@ impl Section<'_> {
     /// The limit of admissions, if there is one, and what its bucket holds.
     fn admissions(&self) -> Option<(Limit, Bucket)> {
         let rate = self.rules.admit?;
-        let time = self.rules.refresh.0.max(ADMITTED_AT_ONCE).try_into().unwrap_or(u32::MAX);
+        // As many may be admitted at once as it allows until those who are next come back.
+        let time = pace::shortest_interval(&self.rules).try_into().unwrap_or(u32::MAX);
         let full = u32::try_from(rate.leaks(time)).unwrap_or(u32::MAX);
         let limit = Limit { rate, burst: full.saturating_sub(REQUEST), delay: u32::MAX };
         Some((limit, Bucket::from_word(self.get(at::ADMISSIONS))))

@@ -265,10 +265,10 @@ impl Section<'_> {
         let open = self.open_seats();
         match self.rules.order {
             Order::Fifo => rank <= open,
-            // With the probability open / waiting.
+            // With the probability free / waiting.
             Order::Random => {
                 let drawn = (u128::from(random) * u128::from(self.waiting())) >> 64;
-                drawn < u128::from(open)
+                open > 0 && drawn < u128::from(self.free_seats())
             }
         }
     }

@@ -185,7 +185,7 @@ impl Model {
     /// How many may be given a seat now.
     fn open(&self, now: u64) -> usize {
         let Some(rate) = self.admit else { return self.free() };
-        let most = (rate * self.rules.refresh.0.max(1000)).max(1000);
+        let most = (rate * pace::shortest_interval(&self.rules)).max(1000);
         let allowed = most.saturating_sub(self.admissions_at(now)) / 1000;
         self.free().min(allowed as usize)
     }
@@ -208,7 +208,8 @@ impl Model {
         let is_next = match self.rules.order {
             Order::Fifo => rank <= self.open(said.now) as u64,
             Order::Random => {
-                (u128::from(visit.random) * waiting as u128) >> 64 < self.open(said.now) as u128
+                self.open(said.now) > 0
+                    && (u128::from(visit.random) * waiting as u128) >> 64 < self.free() as u128
             }
         };
         if is_next {
