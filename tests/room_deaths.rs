@@ -24,7 +24,7 @@ use common::{dose, holds_within, wait_until, Numbers};
 fn moments(death: &Death, work: impl FnOnce()) -> Vec<u64> {
     let all = death.measure(work);
     assert!(all > 500, "{all} instructions");
-    let count = dose(24, all as usize) as u64;
+    let count = dose(24, 500) as u64;
     (0..count).map(|number| 1 + number * all / count).collect()
 }
 
