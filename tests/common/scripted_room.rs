@@ -23,6 +23,7 @@ pub const ROOM: &str = "default_type text/html; etag off; if_modified_since off;
         if ($http_accept ~ ^application/vnd.ngx-smart.room.json) { rewrite ^ /told.json last; }
         rewrite ^ /page.html last;
     }
+    location ~ png$ { types { image/png png; } }
     location = /told.json { internal; }
     location = /page.html { internal; error_page 405 =200 /page.html; }\n";
 
