@@ -6,8 +6,10 @@ mod common;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use common::browser::Browser;
 use common::clock::Clock;
 use common::configuration::{configuration, directory, start, wait_for_line};
+use common::nginx::Nginx;
 use common::room::Visitor;
 use common::setup::Setup;
 
@@ -59,10 +61,10 @@ fn smoke_waiting_room() {
     wait_for_line(&nginx, " REJECTED room=shop session=");
 }
 
-/// `waiting-room-own-page.conf`: a room that there is only while there is a crowd.
-#[test]
-fn smoke_waiting_room_own_page() {
-    let application = Setup::without_module().location("/", "empty_gif;").start();
+/// `waiting-room-own-page.conf` before an application, when the limit has nothing left.
+fn start_own_page() -> (Clock, Nginx, Nginx) {
+    let site = "default_type text/html; return 200 '<title>Site</title>';";
+    let application = Setup::without_module().location("/", site).start();
     let address = format!("127.0.0.1:{}", application.port());
     let setup = configuration("waiting-room-own-page", &[("127.0.0.1:3000", address)]);
     fs::create_dir(setup.prefix().join("waiting-room")).expect("a directory");
@@ -72,8 +74,14 @@ fn smoke_waiting_room_own_page() {
     }
     let (clock, setup) = Clock::into(setup);
     let nginx = start(setup);
-
     assert!((0..41).all(|_| nginx.get("/").status == 200), "the burst, without any cookie");
+    (clock, nginx, application)
+}
+
+/// A room that there is only while there is a crowd.
+#[test]
+fn smoke_waiting_room_own_page() {
+    let (clock, nginx, _application) = start_own_page();
     let mut first = Visitor::new(&nginx);
     let page = first.get("/");
     assert_eq!(page.status, 503);
@@ -109,4 +117,18 @@ fn smoke_waiting_room_own_page() {
     assert_eq!(nginx.get("/").status, 200, "nobody waits any more");
     wait_for_line(&nginx, " ADMITTED room=crowd ");
     wait_for_line(&nginx, " PASSED room=- zone=site ");
+}
+
+#[test]
+fn the_own_page_needs_no_script() {
+    let (_clock, nginx, _application) = start_own_page();
+    let browser = Browser::start();
+    let tab = browser.visitor();
+    tab.forbid_scripts();
+    let url = format!("http://127.0.0.1:{}/some/where?a=1", nginx.port());
+    tab.go(&url);
+    tab.wait_for("document.title === 'Site'");
+    assert_eq!(tab.url(), url);
+    wait_for_line(&nginx, "\"GET /some/where?a=1 HTTP/1.1\" 503 ");
+    wait_for_line(&nginx, "\"GET /waiting-room/style.css HTTP/1.1\" 200 ");
 }
