@@ -143,7 +143,7 @@ impl module::Module for Module {
     }
 
     fn accepted(main: &MainConf) {
-        main.rooms.iter().for_each(room_zone::take_effect);
+        main.rooms.iter().for_each(|room| room_zone::take_effect(room, main.keys.as_ref()));
     }
 
     fn start() {

@@ -108,14 +108,18 @@ impl Door<'_> {
     /// key's turn.
     fn pass_in_turn(&self, key: u64) -> Result<Option<Passage>, NoMemory> {
         let r = self.visitor.r;
-        if self.visitor.room.everyone.is_some_and(|everyone| !everyone.runs_dry(self.conf)) {
+        let everyone = self.visitor.room.everyone;
+        let needs_seat = everyone.is_some_and(|everyone| !everyone.runs_dry(self.conf));
+        let Some(session) = self.visitor.session().filter(|_| !needs_seat) else {
             return Ok(None);
-        }
+        };
         let mut answers = read_all(r, self.conf, self.limits, self.turn)?;
         let is_his_turn = self.visitor.within(|room, section| {
+            let session = room.session(session.number());
             let keys = || answers.iter().filter_map(|one| key_of(room, one));
             let mut others = keys().filter(|other| *other != key);
-            keys().any(|other| other == key) && !others.any(|other| section.waits_under(other))
+            let is_late = others.any(|other| section.waits_before(other, session));
+            keys().any(|other| other == key) && !is_late
         });
         let stops = |one: &Answered| one.refuses() && (one.has_room || !one.vote.is_dry);
         let is_refused = answers.iter().any(stops);

@@ -44,7 +44,7 @@ impl Visitor {
         let conf = r.location_conf::<Module>();
         let room = conf.room?;
         let settings = room.zone.settings()?;
-        let keys = r.main_conf::<Module>().keys.as_ref().or_else(|| settings.keys.get())?;
+        let keys = settings.keys.get()?;
         let mut visitor =
             Self { r, conf, room, settings, kind: kind_of(r), token: None, is_new: false, keys };
         visitor.token = visitor.read_token();

@@ -4,10 +4,11 @@ use std::cell::OnceCell;
 use std::ffi::c_void;
 use std::ptr;
 
-use nginx_sys::ngx_str_t;
+use nginx_sys::{ngx_str_t, NGX_LOG_ALERT};
 
 use crate::core::room::rules::Rules;
 use crate::core::token::Keys;
+use crate::nginx::log::Log;
 use crate::nginx::zone::{self, Shared};
 use crate::nginx::{now, random_words, time_of_day};
 use crate::shm::room::{Birth, Room};
@@ -22,18 +23,25 @@ pub struct Settings {
     pub rules: Rules,
     /// How long a token lives, in seconds.
     pub token: u64,
-    /// What its tokens are signed with, once the configuration is accepted, where no file has it.
+    /// What its tokens are signed with, once the configuration is accepted.
     pub keys: OnceCell<Keys>,
 }
 
 /// Lets what the directive says hold from now on, for the workers of the configuration before too. The master
 /// does it, which must not wait for the lock: it opens that of a worker that has died, but hears of no death here.
-pub fn take_effect(zone: &RoomZone) {
+/// `keys`: what files say that tokens are signed with.
+pub fn take_effect(zone: &RoomZone, keys: Option<&Keys>) {
     let (Some(room), Some(settings)) = (zone.get(), zone.settings()) else { return };
     room.install(&settings.rules);
-    // It is long enough to be a secret.
-    if let Ok(keys) = Keys::new(&room.signing_key()) {
-        let _ = settings.keys.set(keys);
+    let own = room.signing_key();
+    let keys = match keys.cloned() {
+        // Nobody loses his place when the first file is named.
+        Some(mut keys) => keys.add(&own).map(|()| keys),
+        None => Keys::new(&own),
+    };
+    match keys {
+        Ok(keys) => settings.keys.set(keys).unwrap_or_default(),
+        Err(error) => Log::cycle().write(NGX_LOG_ALERT, format_args!("{error}")),
     }
 }
 

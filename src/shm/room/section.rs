@@ -179,6 +179,14 @@ impl Section<'_> {
         self.waiting() > 0 && self.room.places.first_of(key).is_some()
     }
 
+    /// Whether somebody waits who came over this key, and before a session that waits too.
+    pub fn waits_before(&self, key: u64, session: u64) -> bool {
+        match (self.room.places.first_of(key), self.find(session)) {
+            (Some(first), Some(Spot::Place(slot))) => self.rank(first) < self.rank(slot),
+            _ => false,
+        }
+    }
+
     /// Counts something.
     pub fn count(&self, counter: Counter) {
         self.room.cells.add(at::COUNTERS + counter as usize, 1);
