@@ -85,7 +85,9 @@
   const note = (name) => write("note", name ? phrases[name] : "");
 
   const hear = (report) => {
-    const isLost = report.status === "waiting" && !report.position && !isDrawn;
+    // Who is only held back is told to come back later than that.
+    const isSoon = report.refresh_seconds <= 15;
+    const isLost = report.status === "waiting" && !report.position && !isDrawn && isSoon;
     const isIn = report.status === "admitted" || report.status === "passed";
     failed = 0;
     unplaced = isLost ? unplaced + 1 : 0;
@@ -129,9 +131,9 @@
     if (mine === request) rest();
   };
 
-  // Failures make the pause longer, up to a minute, and not the same for all.
+  // Failures make the pause longer, up to a minute, and not the same for all: but a short trouble costs no place.
   const rest = () => {
-    const slower = Math.min(failed + Math.max(unplaced - 2, 0), 6);
+    const slower = Math.min(Math.max(failed - 3, 0) + Math.max(unplaced - 2, 0), 6);
     const pause = slower ? Math.min(refresh * 2 ** slower, 60) * (0.8 + Math.random() * 0.4) : refresh;
     if (!isOver) timer = setTimeout(poll, Math.max(pause, 1) * 1000);
   };
