@@ -18,7 +18,8 @@ use words::Words;
 const ROOM: &str = include_str!("page/room.html");
 const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
-/// How it refreshes itself. The script makes it a comment before it is read.
+/// How it refreshes itself: made a comment before it is read where scripts run, and by a browser that is new
+/// enough for `SCRIPT`, which all are that have `replaceAll`.
 const REFRESH: &str = include_str!("page/refresh.html");
 
 /// The most bytes of a page beside the room's name and the address.
