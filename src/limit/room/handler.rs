@@ -4,7 +4,7 @@
 use nginx_sys::NGX_LOG_INFO;
 
 use super::answer;
-use super::visitor::{Kind, Visitor};
+use super::visitor::{asks_room, Kind, Visitor};
 use crate::core::room::accept::Wanted;
 use crate::core::room::report;
 use crate::core::verdict::Status;
@@ -40,7 +40,7 @@ pub fn decide(
 /// Answers a request that nothing is asked about, if it is the room that it asks. `None`: it passes.
 #[cold]
 pub fn bypass(r: Request, conf: &LocationConf, notes: &Notes) -> Result<Option<Passage>, NoMemory> {
-    let Some(visitor) = Visitor::of(r).filter(Visitor::asks_room) else {
+    let Some(visitor) = asks_room(r).then(|| Visitor::of(r)).flatten() else {
         return Ok(None);
     };
     let turn = Turn { now: now(), worker: worker() };
@@ -207,7 +207,7 @@ impl Door<'_> {
             let outcome = self.visitor.within(|_, section| section.arrive(&visit, key));
             return outcome.ok_or(NoMemory);
         }
-        if !self.visitor.is_without_token() {
+        if !self.visitor.may_be_given_token() {
             let told = self.visitor.within(|_, section| section.welcome());
             return told.map(Outcome::Joins).ok_or(NoMemory);
         }

@@ -66,9 +66,9 @@ impl Visitor {
         self.token.map(|token| Session::of(&token.nonce()))
     }
 
-    /// Whether he may be given a token where he has brought none. A browser keeps the cookie back from what another
+    /// Whether he has brought no token because he has none. A browser keeps the cookie back from what another
     /// site makes it send, by `SameSite`; a new one would then take the place of one that is still good.
-    pub fn is_without_token(&self) -> bool {
+    pub fn may_be_given_token(&self) -> bool {
         let is_cross_site = self.r.headers(b"sec-fetch-site").any(|site| site == b"cross-site");
         let keeps_back = match self.conf.cookie().same_site {
             SameSite::Strict => true,

@@ -65,7 +65,7 @@ impl<'a> Cells<'a> {
         self.set(place, self.get(place).wrapping_add(amount));
     }
 
-    /// Makes all of them zero. Those that are zero are not touched, and stay out of memory.
+    /// Makes all of them zero.
     pub fn clear(self) {
         for place in (0..self.len()).filter(|place| self.get(*place) != 0) {
             self.set(place, 0);

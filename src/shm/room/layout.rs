@@ -85,10 +85,13 @@ impl<'a> Room<'a> {
     /// Formats `words` as an empty room. `None`: there are too few of them for a seat.
     pub fn create(words: &'a [Word], birth: &Birth) -> Option<Self> {
         let (header, rest) = words.split_at_checked(header::WORDS)?;
-        // Fresh memory is all zero, and stays untouched: a large room costs nothing before it is used.
-        Cells::new(header).clear();
-        Cells::new(rest).clear();
         let cells = Cells::new(header);
+        // Fresh memory is all zero, and stays untouched, because even a look would make it resident: a large room
+        // costs nothing before it is used.
+        if (0..header.len()).any(|word| cells.get(word) != 0) {
+            cells.clear();
+            Cells::new(rest).clear();
+        }
         cells.set(at::LENGTH, words.len() as u64);
         for (place, word) in birth.secret.into_iter().chain(birth.signing).enumerate() {
             cells.set(at::SECRET + place, word);

@@ -8,7 +8,7 @@ use crate::core::room::pace::{self, Prospect};
 use crate::core::room::rules::{Order, Rules};
 
 /// The most of those at the head whom nobody has heard of that one poll takes out, and of seats that have
-/// ended that one section frees, so that nobody waits long for the lock: some milliseconds.
+/// ended that one section frees, so that nobody waits long for the lock: some ten milliseconds at worst.
 pub(super) const AT_ONCE: usize = 16_384;
 
 /// The longest wait that is told, in seconds: a week.

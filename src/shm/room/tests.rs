@@ -17,8 +17,12 @@ pub(super) fn memory(bytes: usize) -> Vec<Word> {
     (0..bytes / 8).map(|_| Word::new(0)).collect()
 }
 
-pub(super) const BIRTH: Birth =
-    Birth { secret: [1, 2, 3, 4], signing: [5; 4], wall: 1_000, now: 1 };
+pub(super) const BIRTH: Birth = Birth {
+    secret: [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb, 77],
+    signing: [5; 4],
+    wall: 1_000,
+    now: 1,
+};
 
 pub(super) fn rules(max_active: u32) -> Rules {
     Rules {

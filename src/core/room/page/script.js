@@ -96,6 +96,8 @@
     show(report);
     if (!isIn) return;
     forget();
+    // Who has to send something again may take his time.
+    refresh = 60;
     isOver = isGet;
     if (isOver) location.reload();
   };
@@ -105,12 +107,13 @@
       headers: { Accept: type + (document.hidden ? ";hidden=1" : "") },
       credentials: "same-origin",
       cache: "no-store",
+      redirect: "manual",
       signal,
     });
     const isRoom = (response.headers.get("Content-Type") || "").startsWith(type);
     if (isRoom) return response.json();
-    // There is no room any more.
-    if (response.ok) return { status: "passed" };
+    // There is no room any more: it is the site that answers, or sends elsewhere.
+    if (response.status < 500 && response.status !== 429) return { status: "passed" };
     throw response.status;
   };
 
