@@ -74,3 +74,24 @@ fn a_worker_does_not_grow() {
     assert_eq!(nginx.get("/file/7").body, site::content_of(7));
     assert_eq!(nginx.worker(), worker);
 }
+
+#[test]
+fn zones_cost_nothing_before_they_are_used() {
+    if common::sanitized() {
+        eprintln!("not run: AddressSanitizer has memory of its own");
+        return;
+    }
+    let start = |size: &str| {
+        let zones = format!(
+            "http_sendfile_cache_zone lookups:{size};\n\
+             smart_limit_zone $binary_remote_addr zone=all:{size};\n\
+             smart_limit_room queue {size} max_active=5;\n"
+        );
+        Setup::new().http(&zones).location("/end", "return 404;").start()
+    };
+    // Who formats a zone is the master.
+    let resident = |nginx: &Nginx| process::resident_kib(nginx.master());
+    let (small, large) = (start("1m"), start("256m"));
+    let (small, large) = (resident(&small), resident(&large));
+    assert!(large < small + 16 * 1024, "{small} KiB and {large} KiB");
+}
