@@ -58,7 +58,9 @@ impl Wanted {
 #[inline]
 pub fn asks_room(value: &[u8]) -> bool {
     let name = value.get(..ROOM_TYPE.len()).unwrap_or_default();
-    name.eq_ignore_ascii_case(ROOM_TYPE.as_bytes())
+    // Most begin with "text".
+    matches!(name.first(), Some(b'a' | b'A'))
+        && name.eq_ignore_ascii_case(ROOM_TYPE.as_bytes())
         && matches!(Wanted::from_accept([value]), Wanted::Room { .. })
 }
 

@@ -1,5 +1,6 @@
 //! Who makes a request: whether he brings a token, and what he can be answered with.
 
+use std::cell::OnceCell;
 use std::hash::{BuildHasher, RandomState};
 
 use super::conf::{RoomConf, Secure};
@@ -35,6 +36,7 @@ pub struct Visitor {
     pub token: Option<Token>,
     /// Whether the token has just been made.
     is_new: bool,
+    wanted: OnceCell<Wanted>,
     keys: &'static Keys,
 }
 
@@ -45,15 +47,24 @@ impl Visitor {
         let room = conf.room?;
         let settings = room.zone.settings()?;
         let keys = settings.keys.get()?;
-        let mut visitor =
-            Self { r, conf, room, settings, kind: kind_of(r), token: None, is_new: false, keys };
+        let mut visitor = Self {
+            r,
+            conf,
+            room,
+            settings,
+            kind: kind_of(r),
+            token: None,
+            is_new: false,
+            wanted: OnceCell::new(),
+            keys,
+        };
         visitor.token = visitor.read_token();
         Some(visitor)
     }
 
     /// In what form he wants to be answered.
     pub fn wanted(&self) -> Wanted {
-        Wanted::from_accept(self.r.headers(b"accept"))
+        *self.wanted.get_or_init(|| Wanted::from_accept(self.r.headers(b"accept")))
     }
 
     /// Whether it is the room that is asked, and never the application.
