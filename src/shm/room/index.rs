@@ -33,6 +33,12 @@ impl<'a> Index<'a> {
         (entry != 0).then(|| spot_of(entry))
     }
 
+    /// What is read first when `hash` is looked for; it means nothing.
+    #[inline]
+    pub fn warm(self, hash: u64) -> u64 {
+        self.entries.get(self.circle.home(hash)).into()
+    }
+
     /// Puts in a hash that is not there.
     pub fn insert(self, hash: u64, spot: usize) {
         let (place, _) = self.probe(hash, |_| false);

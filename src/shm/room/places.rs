@@ -77,6 +77,12 @@ impl<'a> Places<'a> {
         self.firsts.find(key, |slot| self.key(slot))
     }
 
+    /// What is read first when the first slot of `key` is looked for; it means nothing.
+    #[inline]
+    pub fn warm(self, key: u64) -> u64 {
+        self.firsts.warm(key)
+    }
+
     /// Fills a free slot. It is the last of its key.
     pub fn put(self, slot: usize, place: Place) {
         let word = slot * WORDS;

@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::section::Section;
 use super::{at, Room};
 
-/// The most slots of a slice, and the most of those in it who are taken out: less than a millisecond.
+/// Slots of a slice …
 const SLICE: u64 = 4_096;
-const TAKEN_OUT: u32 = 256;
+
+/// … and the most that are emptied in it: half a millisecond either way.
+const EMPTIED: u64 = 256;
 
 impl Room<'_> {
     /// Takes the lease of the sweep until a time, if nobody else has it. `worker`: a number that no other
@@ -26,13 +28,13 @@ impl Section<'_> {
     /// section, until there is none. A sweep begins with 0.
     pub fn sweep(&self, from: u64) -> Option<u64> {
         let from = from.max(self.get(at::HEAD));
-        let (mut next, mut taken_out) = (from, 0);
+        let (mut next, mut emptied) = (from, 0);
         while let Some(number) = self.next_from(next).filter(|number| *number - from < SLICE) {
-            taken_out += u32::from(self.vacate_if_absent(self.slot_of(number)));
-            next = number + 1;
-            if taken_out == TAKEN_OUT {
-                return Some(next);
+            if emptied == EMPTIED {
+                return Some(number);
             }
+            emptied += u64::from(self.vacate_if_absent(self.slot_of(number)));
+            next = number + 1;
         }
         // Nobody stands between the last and the end of the slice.
         let next = next.max(from + SLICE);
