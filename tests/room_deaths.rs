@@ -24,7 +24,7 @@ use common::{dose, holds_within, wait_until, Numbers};
 fn moments(death: &Death, work: impl FnOnce()) -> Vec<u64> {
     let all = death.measure(work);
     assert!(all > 500, "{all} instructions");
-    let count = dose(24, 500) as u64;
+    let count = dose(16, 500) as u64;
     (0..count).map(|number| 1 + number * all / count).collect()
 }
 
@@ -247,7 +247,7 @@ fn leave_to_the_sweep(nginx: &Nginx, meanwhile: impl FnOnce()) {
 
 #[test]
 fn another_worker_sweeps_when_one_is_killed_or_hangs() {
-    let rules = "max_active=1 session=1h absent=2s refresh=1s:1s";
+    let rules = "max_active=1 session=1h absent=1s refresh=1s:1s";
     let nginx = room(rules).workers(2).start();
     nginx.allow_deaths();
     seated(&nginx);

@@ -12,7 +12,7 @@ use common::clock::Clock;
 use common::limit::{verdicts, QUIET};
 use common::nginx::Nginx;
 use common::process;
-use common::room::{counts, room, rooms, Visitor, ROOM_TYPE};
+use common::room::{counts, queue, room, rooms, seated, Visitor, ROOM_TYPE};
 use common::setup::Setup;
 use common::{dose, wait_until, Numbers};
 
@@ -31,7 +31,7 @@ fn start_small() -> (Clock, Nginx) {
         .document("full.html", b"come back tomorrow\n");
     let (clock, setup) = Clock::into(setup);
     let nginx = setup.start();
-    assert_eq!(Visitor::new(&nginx).join("/")["status"], "admitted");
+    seated(&nginx);
     (clock, nginx)
 }
 
@@ -133,10 +133,7 @@ impl Crowd {
         let (clock, setup) = Clock::with_time_of_day(room(rules));
         let nginx = setup.start();
         clock.advance_seconds(100);
-        let mut inside = Visitor::new(&nginx);
-        assert_eq!(inside.join("/")["status"], "admitted");
-        let mut waiting: Vec<_> = (0..3).map(|_| Visitor::new(&nginx)).collect();
-        waiting.iter_mut().for_each(|visitor| assert_eq!(visitor.join("/")["status"], "waiting"));
+        let (inside, waiting) = (seated(&nginx), queue(&nginx, "/", 3));
         clock.advance_seconds(300);
         Self { clock, nginx, inside, waiting }
     }
@@ -198,7 +195,7 @@ fn those_whom_a_jump_makes_strangers_can_queue_anew() {
 
 #[test]
 fn places_that_a_jump_has_orphaned_are_free_after_their_time() {
-    let mut crowd = Crowd::gather();
+    let crowd = Crowd::gather();
     jump(&crowd.clock, 30 * DAY);
     let mut stranger = Visitor::new(&crowd.nginx);
     assert_eq!(stranger.join("/")["position"], 4);
@@ -208,6 +205,16 @@ fn places_that_a_jump_has_orphaned_are_free_after_their_time() {
     // The seat has ended meanwhile, and those before him have had the time that they were told.
     wait_until("his turn", || stranger.get("/").verdict() == "200 ADMITTED");
     assert_eq!(counts(&crowd.nginx), (0, 1));
+}
+
+#[test]
+fn a_single_process_has_a_room() {
+    let rules = "max_active=1 session=1h absent=1s refresh=1s:1s";
+    let nginx = room(rules).workers(0).main("master_process off;\n").start();
+    let mut inside = seated(&nginx);
+    queue(&nginx, "/", 3);
+    assert_eq!(inside.get("/").verdict(), "200 ADMITTED");
+    wait_until("the absentees' places", || counts(&nginx) == (0, 1));
 }
 
 /// What visitors of all kinds ask for, one after the other.

@@ -113,7 +113,7 @@ fn the_failure_of_any_allocation_is_survived() {
         assert_eq!(people.inside.get("/").verdict(), "200 ADMITTED", "allocation {number}");
         assert_eq!(counts(&nginx), (1, 2), "allocation {number}");
     }
-    assert!(preload.failed() > 300, "{} allocations failed", preload.failed());
+    assert!(preload.failed() > 200, "{} allocations failed", preload.failed());
     assert!(errors > 20, "{errors} requests failed with them");
 }
 
