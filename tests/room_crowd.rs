@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,23 @@ fn most_at_once(stories: &[Story]) -> usize {
     stories.iter().map(|one| at(one.entered).count()).max().unwrap_or_default()
 }
 
+/// Does something while the clock moves, faster than a real one.
+fn while_time_passes<T>(clock: &Clock, work: impl FnOnce() -> T) -> T {
+    let (end, is_over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            // Also when the work panics, its end is dropped.
+            while is_over.recv_timeout(Duration::from_millis(20)) == Err(RecvTimeoutError::Timeout)
+            {
+                clock.advance_seconds(1);
+            }
+        });
+        let done = work();
+        drop(end);
+        done
+    })
+}
+
 fn start(workers: usize, parameters: &str) -> Nginx {
     crowd(parameters).workers(workers).start()
 }
@@ -103,25 +120,16 @@ fn no_more_are_in_than_there_are_seats() {
 #[test]
 fn smoke_nobody_is_overtaken() {
     for workers in [2, 4] {
-        let setup = crowd("session=10s absent=1h").workers(workers);
+        // Sent as fast as a busy machine can, while minutes pass.
+        let slow = "client_header_timeout 1d; send_timeout 1d;\n";
+        let setup = crowd("session=10s absent=1h").server(slow).workers(workers);
         let (clock, setup) = Clock::with_time_of_day(setup);
         let nginx = setup.start();
         for _ in 0..SEATS {
             seated(&nginx);
         }
         let mut all = queue(&nginx, "/", dose(30, 300) as u64);
-        let is_over = AtomicBool::new(false);
-        let stories = thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    clock.advance_seconds(1);
-                    thread::sleep(Duration::from_millis(20));
-                }
-            });
-            let stories = visit_all(&mut all);
-            is_over.store(true, Ordering::Relaxed);
-            stories
-        });
+        let stories = while_time_passes(&clock, || visit_all(&mut all));
         for (number, one) in stories.iter().enumerate() {
             let overtaken = stories[..number].iter().filter(|other| other.waited > one.entered);
             // As many as there are free seats may come in in any order.

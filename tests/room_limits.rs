@@ -343,7 +343,8 @@ fn the_session_is_a_key_as_any_other() {
     sessions.dedup();
     assert_eq!(sessions.len(), 2, "{sessions:?}");
     let forged = format!("smart_limit_r={}", sessions[0]);
-    assert_eq!(nginx.connect().get_with("/", &[("Cookie", &forged)]).header("X-Session"), None);
+    let answer = nginx.connect().get_with("/", &[("Cookie", &forged)]);
+    assert_ne!(answer.header("X-Session"), Some(sessions[0].as_str()), "it names nobody");
 }
 
 #[test]
@@ -380,5 +381,100 @@ fn the_room_s_own_type_is_never_answered_by_the_application() {
     // The application answers all else.
     for accept in ["application/json", "text/html", "*/*"] {
         assert_eq!(all[2].get_with("/over", &[("Accept", accept)]).text(), "ok\n");
+    }
+}
+
+#[test]
+fn of_two_keys_that_wait_for_each_other_the_one_who_came_first_passes() {
+    let (clock, nginx) = start(
+        "max_active=1 session=1d absent=1h",
+        &[
+            ("/two", "smart_limit zone=key room=r; smart_limit zone=one room=r;"),
+            ("/key", "smart_limit zone=key;"),
+        ],
+    );
+    seated(&nginx);
+    assert_eq!(nginx.get("/two").verdict(), "200 PASSED");
+    // He waits under the second limit's key.
+    let mut first = queue(&nginx, "/two?k=a", 1).remove(0);
+    assert_eq!(verdicts(&nginx, "/key?k=a", 2), ["200 PASSED", "503 REJECTED"]);
+    // And she behind him, under that of the first.
+    let mut second = Visitor::new(&nginx);
+    assert_eq!(second.join("/two?k=a")["position"], 2);
+    clock.advance_seconds(60);
+    assert_eq!(second.get("/two?k=a").verdict(), "503 WAITING");
+    assert_eq!(first.get("/two?k=a").verdict(), "200 PASSED");
+    assert_eq!(second.get("/two?k=a").verdict(), "503 WAITING");
+    clock.advance_seconds(60);
+    assert_eq!(first.poll("/two?k=a")["status"], "passed");
+}
+
+#[test]
+fn a_burst_passes_before_the_room() {
+    let (clock, nginx) = start(
+        "max_active=1 session=1d absent=1h",
+        &[("/burst", "smart_limit zone=key room=r burst=2 nodelay;")],
+    );
+    seated(&nginx);
+    let [passed, waits] = ["200 PASSED", "503 WAITING"];
+    assert_eq!(verdicts(&nginx, "/burst?k=a", 4), [passed, passed, passed, waits]);
+    let mut visitor = queue(&nginx, "/burst?k=a", 1).remove(0);
+    clock.advance_seconds(120);
+    assert_eq!(visitor.get("/burst?k=a").verdict(), passed);
+    assert_eq!(visitor.get("/burst?k=a").verdict(), passed);
+    assert_eq!(visitor.get("/burst?k=a").verdict(), waits);
+}
+
+#[test]
+fn where_everyone_needs_a_seat_the_rate_is_no_way_around_it() {
+    let (clock, nginx) = start(
+        "max_active=1 session=1d absent=1h",
+        &[
+            ("/needed", "smart_limit zone=key room=r; smart_limit room=r;"),
+            ("/key", "smart_limit zone=key room=r;"),
+        ],
+    );
+    seated(&nginx);
+    assert_eq!(nginx.get("/key?k=a").verdict(), "200 PASSED");
+    let mut visitor = queue(&nginx, "/needed?k=a", 1).remove(0);
+    clock.advance_seconds(60);
+    assert_eq!(visitor.get("/needed?k=a").verdict(), "503 WAITING");
+    assert_eq!(visitor.poll("/needed?k=a")["status"], "waiting");
+    assert_eq!(visitor.get("/key?k=a").verdict(), "200 PASSED", "here the rate is enough");
+}
+
+#[test]
+fn the_room_answers_for_itself_where_nobody_waits() {
+    let (_clock, nginx) = start(
+        "max_active=1 session=1d",
+        &[
+            ("/bypass", "smart_limit room=r; smart_limit_bypass 1;"),
+            ("/dry", "smart_limit room=r dry_run;"),
+        ],
+    );
+    seated(&nginx);
+    let mut waiting = queue(&nginx, "/", 1).remove(0);
+    for path in ["/bypass", "/dry"] {
+        let told = waiting.poll(path);
+        assert_eq!(told["status"], "passed", "{path}: {told}");
+        assert_eq!(waiting.get(path).text(), "ok\n", "{path}");
+    }
+    assert_eq!(waiting.poll("/")["position"], 1);
+}
+
+#[test]
+fn who_is_first_comes_back_when_the_rate_lets_him() {
+    let (clock, nginx) = start(
+        "max_active=1 session=1d refresh=5s:100s",
+        &[("/key", "smart_limit zone=key room=r;")],
+    );
+    seated(&nginx);
+    assert_eq!(nginx.get("/key?k=a").verdict(), "200 PASSED");
+    let mut all = queue(&nginx, "/key?k=a", 2);
+    for (seconds, expected) in [(20, 40), (20, 20), (17, 5)] {
+        clock.advance_seconds(seconds);
+        assert_eq!(all[0].poll("/key?k=a")["refresh_seconds"], expected);
+        let told = all[1].poll("/key?k=a")["refresh_seconds"].as_u64();
+        assert!((80..=120).contains(&told.expect("a number")), "{told:?}");
     }
 }

@@ -3,7 +3,8 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -292,9 +293,11 @@ fn a_first_token_that_is_replayed_is_one_place() {
 fn two_rooms_of_one_host_live_side_by_side() {
     let nginx = rooms()
         .http("smart_limit_room a 1m max_active=1;\nsmart_limit_room b 1m max_active=1;\n")
+        .http("smart_limit_secret_file secret;\n")
         .limit("/a", "smart_limit room=a;")
-        .limit("/b", "smart_limit room=b;")
-        .start();
+        .limit("/b", "smart_limit room=b;");
+    write_secret(nginx.prefix(), "secret");
+    let nginx = nginx.start();
     let mut first = Visitor::new(&nginx);
     for path in ["/a", "/b"] {
         first.get(path);
@@ -382,10 +385,9 @@ fn with_secrets(secrets: &[&str]) -> Nginx {
 }
 
 fn write_secret(directory: &Path, name: &str) {
-    use std::os::unix::fs::PermissionsExt;
     let path = directory.join(name);
     fs::write(&path, name.repeat(32)).expect("a file");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("a mode");
 }
 
 /// Whether a server believes a token.
@@ -457,4 +459,26 @@ fn a_token_may_stand_in_any_of_several_fields_but_once() {
     };
     assert_eq!(answer(&["a=b", &token, "c=d"]), 1);
     assert!(answer(&[&token, "a=b", &token]).is_null());
+}
+
+#[test]
+fn another_site_s_request_overwrites_no_cookie() {
+    let cookie = |same_site: &str| {
+        let directive = format!("smart_limit_cookie smart_limit samesite={same_site};\n");
+        let nginx = room("max_active=1").server(&directive).start();
+        seated(&nginx);
+        ["GET", "HEAD", "POST"].map(|method| {
+            let sites = ["cross-site", "same-site", "same-origin", "none"];
+            sites.map(|site| {
+                let answer =
+                    Visitor::new(&nginx).request(method, "/", &[("Sec-Fetch-Site", site)], b"");
+                assert_eq!(answer.verdict(), "503 WAITING");
+                answer.set_cookies().len()
+            })
+        })
+    };
+    // A browser keeps a cookie back that is strict, and one that is lax if nothing is navigated to.
+    assert_eq!(cookie("lax"), [[1, 1, 1, 1], [1, 1, 1, 1], [0, 1, 1, 1]]);
+    assert_eq!(cookie("strict"), [[0, 1, 1, 1]; 3]);
+    assert_eq!(cookie("none"), [[1, 1, 1, 1]; 3]);
 }
