@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::client::{request, Client, Response};
+use super::clock::Clock;
 use super::limit::HEADERS;
 use super::nginx::Nginx;
 use super::setup::Setup;
@@ -16,6 +17,9 @@ const LOG: &str = "log_format rooms 'request=$request\\tstatus=$status\\t\
     active=$smart_limit_active\\twait=$smart_limit_wait_time\\trefresh=$smart_limit_refresh\\t\
     session=$smart_limit_session\\tmethod=$request_method\\tbody=$request_body';\n";
 
+/// The session as a header, for locations that have headers of their own.
+const SESSION: &str = "add_header X-Session $smart_limit_session always;\n";
+
 /// A server that logs what its rooms decided. Its locations are made by [`Setup::limit`], and answer `ok`.
 ///
 /// It has zones `one` (one key for all, 1 request in a minute), `site` (one key for all, 1000 requests in
@@ -28,7 +32,7 @@ pub fn rooms() -> Setup {
          smart_limit_zone $arg_k zone=key:1m rate=1r/m;\n",
     );
     let log = format!("access_log {}/access.log rooms;\n", setup.prefix().display());
-    setup.server("add_header X-Session $smart_limit_session always;\n").server(&log)
+    setup.server(SESSION).server(&log)
 }
 
 /// Such a server with the room `r`, of these parameters. Everyone needs a seat at `/`, nobody at `/counts`.
@@ -220,4 +224,13 @@ pub fn queue(nginx: &Nginx, path: &str, count: u64) -> Vec<Visitor> {
         visitor
     };
     (1..=count).map(join).collect()
+}
+
+/// The server of [`room`] with these locations beside, under a clock that stands still with the time of day.
+pub fn start_still(parameters: &str, locations: &[(&str, &str)]) -> (Clock, Nginx) {
+    let setup = locations.iter().fold(room(parameters), |setup, (path, directives)| {
+        setup.limit(path, &format!("{HEADERS} {SESSION} {directives}"))
+    });
+    let (clock, setup) = Clock::with_time_of_day(setup);
+    (clock, setup.start())
 }
