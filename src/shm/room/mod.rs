@@ -9,12 +9,12 @@
 //!
 //! | part | is |
 //! |---|---|
-//! | [`header`] | rules, counts, the ends of the ring |
-//! | [`places`] | truth: a ring of places, linked by key |
-//! | [`alive`] | which are taken, and how many up to each |
-//! | [`index`] | session → place or seat |
-//! | [`networks`] | network → how many places and provisional seats |
-//! | [`seats`] | truth: seats, and which ends first |
+//! | `header` | rules, counts, the ends of the ring |
+//! | `places` | truth: a ring of places, linked by key |
+//! | `alive` | which are taken, and how many up to each |
+//! | `index` | session → place or seat |
+//! | `networks` | network → how many places and provisional seats |
+//! | `seats` | truth: seats, and which ends first |
 
 mod alive;
 mod cells;
