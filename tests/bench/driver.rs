@@ -20,6 +20,15 @@ mod nginx;
 mod numbers;
 mod protocol;
 mod report;
+mod room;
+mod room_chart;
+mod room_client;
+mod room_crowd;
+mod room_experiment;
+mod room_instructions;
+mod room_load;
+mod room_machine;
+mod room_report;
 mod sendfile;
 mod site;
 mod syscalls;
@@ -89,6 +98,26 @@ enum What {
     },
     /// Bytes of a cache entry; resident memory after 100,000 and 1,000,000 requests
     Memory,
+    /// The waiting room: a crowd before it, its machine alone, instructions and requests/s of polls
+    Room {
+        /// Rounds under load; the medians are reported
+        #[arg(long, default_value_t = 9)]
+        rounds: usize,
+        /// Milliseconds of each run under load
+        #[arg(long, default_value_t = 700)]
+        run: u64,
+        /// Numbers of those who wait in nginx
+        #[arg(long, value_delimiter = ',', default_values_t = [1, 10_000, 1_000_000])]
+        waiting: Vec<u64>,
+        /// Where room.md and room.svg go [default: docs/bench; target/bench if --quick]
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// A look within a minute or two: short rounds, few who wait
+        #[arg(long, conflicts_with_all = ["rounds", "run", "waiting"])]
+        quick: bool,
+    },
+    /// Ten clients and a limit of 10 r/s, with and without a waiting room: a published experiment
+    Crowd,
     /// Instructions of a lookup from the cache beyond those of a redirect, and where they go
     Instructions,
     /// memcached's CPU for a lookup, by protocol
@@ -126,6 +155,21 @@ fn main() -> Result<()> {
             held: keys,
             output: output.unwrap_or_else(|| PathBuf::from("docs/bench")),
         }),
+        What::Room { output, quick: true, .. } => room::run(&room::Plan {
+            rounds: 1,
+            run: Duration::from_millis(200),
+            waiting: vec![1, 2_000],
+            people: 4_000,
+            output: output.unwrap_or_else(|| PathBuf::from("target/bench")),
+        }),
+        What::Room { rounds, run, waiting, output, .. } => room::run(&room::Plan {
+            rounds,
+            run: Duration::from_millis(run),
+            waiting,
+            people: 20_000,
+            output: output.unwrap_or_else(|| PathBuf::from("docs/bench")),
+        }),
+        What::Crowd => room_experiment::run(),
         What::Memory => memory::run(),
         What::Instructions => instructions::run(),
         What::Protocol { rounds } => protocol::run(rounds),
