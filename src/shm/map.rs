@@ -28,3 +28,18 @@ pub fn sets(words: &[Word]) -> &[Set] {
         std::slice::from_raw_parts(words.as_ptr().cast::<Set>(), count)
     }
 }
+
+/// A file's first `bytes`, as words that all processes share which do the same: for tests, in whose processes it
+/// stays mapped.
+#[cfg(test)]
+pub fn shared(file: &std::fs::File, bytes: usize) -> &'static [Word] {
+    use rustix::mm::{mmap, MapFlags, ProtFlags};
+
+    let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+    // SAFETY: the mapping is fresh, page-aligned, of a file of that length, and never unmapped; all
+    // access is by atomic words.
+    unsafe {
+        let address = mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0);
+        words(NonNull::new(address.expect("a mapping").cast()).expect("an address"), bytes)
+    }
+}

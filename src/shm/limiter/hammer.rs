@@ -5,15 +5,12 @@
 use std::fs::File;
 use std::hint::spin_loop;
 use std::process::{Child, Command, Stdio};
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rustix::mm::{mmap, MapFlags, ProtFlags};
-
 use super::*;
 use crate::core::rate::REQUEST;
-use crate::shm::words;
+use crate::shm::map;
 
 const PROCESSES: usize = 8;
 
@@ -35,14 +32,7 @@ struct Shared {
 
 impl Shared {
     fn map(file: &File) -> Self {
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-        // SAFETY: the mapping is fresh, page-aligned, of a file of that length, and never unmapped; all
-        // access is by atomic words.
-        let memory = unsafe {
-            let address = mmap(std::ptr::null_mut(), MEMORY, protection, flags, file, 0).unwrap();
-            words(NonNull::new(address.cast::<u8>()).unwrap(), MEMORY)
-        };
-        let (counts, limiter) = memory.split_at(COUNTS / size_of::<Word>());
+        let (counts, limiter) = map::shared(file, MEMORY).split_at(COUNTS / size_of::<Word>());
         Self { counts, limiter }
     }
 }

@@ -8,16 +8,13 @@
 
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
-use std::ptr::NonNull;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
-
-use rustix::mm::{mmap, MapFlags, ProtFlags};
 
 use super::tests::{invariants, mix, rules, BIRTH};
 use super::*;
 use crate::core::room::rules::Rules;
-use crate::shm::words;
+use crate::shm::map;
 
 /// Bytes of the memory: what the workers share beside the room, and the room.
 const NOTES: usize = 64 << 10;
@@ -66,14 +63,7 @@ impl Drop for Guard<'_> {
 
 impl Shared {
     fn map(file: &File) -> Self {
-        let (protection, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
-        // SAFETY: the mapping is fresh, page-aligned, of a file of that length, and never unmapped; all
-        // access is by atomic words.
-        let memory = unsafe {
-            let address = mmap(std::ptr::null_mut(), MEMORY, protection, flags, file, 0).unwrap();
-            words(NonNull::new(address.cast::<u8>()).unwrap(), MEMORY)
-        };
-        let (notes, room) = memory.split_at(NOTES / size_of::<Word>());
+        let (notes, room) = map::shared(file, MEMORY).split_at(NOTES / size_of::<Word>());
         Self { notes, room }
     }
 
