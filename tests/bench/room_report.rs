@@ -10,7 +10,7 @@ use crate::room_load::{Cell, Who, DEPTHS};
 use crate::room_machine::MANY;
 
 /// Functions listed for a kind of request.
-const LISTED: usize = 12;
+const LISTED: usize = 8;
 
 /// The report as Markdown.
 pub fn markdown(results: &Results, plan: &Plan, nginx: &str) -> String {
@@ -124,16 +124,14 @@ fn instructions(out: &mut String, results: &Results) -> fmt::Result {
         let waiting = thousands(row.waiting as f64);
         writeln!(out, "| {} | {waiting} | {} |", row.what, thousands(row.count))?;
     }
-    let Some(most) =
-        results.instructions.iter().filter(|row| row.what.contains("JSON")).next_back()
-    else {
-        return Ok(());
-    };
-    let among = thousands(most.waiting as f64);
-    writeln!(out, "\nWhere those of {} go, among {among}:\n", most.what)?;
-    writeln!(out, "| function | instructions |\n|---|--:|")?;
-    for (name, count) in most.functions.iter().take(LISTED) {
-        writeln!(out, "| `{name}` | {count:.0} |")?;
+    let most = results.instructions.iter().map(|row| row.waiting).max();
+    for row in results.instructions.iter().filter(|row| Some(row.waiting) == most) {
+        let among = thousands(row.waiting as f64);
+        writeln!(out, "\nWhere those of {} go, among {among}:\n", row.what)?;
+        writeln!(out, "| function | instructions |\n|---|--:|")?;
+        for (name, count) in row.functions.iter().take(LISTED) {
+            writeln!(out, "| `{name}` | {} |", thousands(*count))?;
+        }
     }
     Ok(())
 }

@@ -232,17 +232,28 @@ fn write_count(number: u64, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
+/// What stands for a byte in the page, if it may not stand there itself.
+fn escape(byte: &u8) -> Option<&'static [u8]> {
+    match byte {
+        b'&' => Some(b"&amp;"),
+        b'<' => Some(b"&lt;"),
+        b'\'' => Some(b"&#39;"),
+        _ => None,
+    }
+}
+
 /// What is written to it stands in a text or in an attribute between single quotes.
 struct Escaped<'a>(&'a mut dyn Write);
 
 impl Write for Escaped<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for byte in bytes {
-            match byte {
-                b'&' => self.0.write_all(b"&amp;")?,
-                b'<' => self.0.write_all(b"&lt;")?,
-                b'\'' => self.0.write_all(b"&#39;")?,
-                _ => self.0.write_all(&[*byte])?,
+        for piece in bytes.split_inclusive(|byte| escape(byte).is_some()) {
+            match piece.split_last().and_then(|(last, before)| Some((before, escape(last)?))) {
+                Some((before, escape)) => {
+                    self.0.write_all(before)?;
+                    self.0.write_all(escape)?;
+                }
+                None => self.0.write_all(piece)?,
             }
         }
         Ok(bytes.len())

@@ -132,9 +132,6 @@ impl Section<'_> {
         let (read, tail) = (self.get(at::READ), self.get(at::TAIL));
         if read >= tail {
             self.set(at::TAIL, self.get(at::WRITE));
-            if self.waiting() == 0 {
-                self.set(at::HEAD, self.get(at::WRITE));
-            }
             self.set(at::READ, 0);
             return false;
         }

@@ -3,6 +3,7 @@ pub(super) mod fuse;
 mod histories;
 pub(super) mod invariants;
 mod model;
+mod ring;
 mod steps;
 mod world;
 
