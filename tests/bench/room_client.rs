@@ -117,7 +117,7 @@ pub fn configuration(name: &str, directory: &Path) -> Result<Configuration> {
             real_ip_header X-Real-IP;
             smart_limit_secret_file {};
             smart_limit_room r 64m max_active=1 session=1d absent=1d;
-            smart_limit_zone $binary_remote_addr zone=address:24m rate=1r/d;
+            smart_limit_zone $binary_remote_addr zone=address:64m rate=1r/d;
             smart_limit_log_level info;\n",
             secret.display()
         ),
