@@ -36,7 +36,7 @@ fn shop(parameters: &str) -> (Clock, Nginx) {
         .document("shop.js", b"window.isOpen = true")
         .document("shop.svg", svg.as_bytes())
         .document("form", FORM.as_bytes())
-        .limit("/counts", "smart_limit zone=site room=r;");
+        .limit("/counts", "smart_limit zone=site burst=1000 nodelay room=r;");
     let setup = application(setup);
     let text = "proxy_hide_header Content-Type; add_header Content-Type text/plain;";
     let send = format!("smart_limit room=r; {text} {}", pass(&setup));

@@ -22,7 +22,7 @@ fn start() -> Option<(Preload, Nginx)> {
         // Small pools, so that nearly everything that a request needs is an allocation.
         .server("request_pool_size 256; connection_pool_size 256;\n")
         .limit("/", "smart_limit room=r;")
-        .limit("/counts", "smart_limit zone=site room=r;")
+        .limit("/counts", "smart_limit zone=site burst=1000 nodelay room=r;")
         .limit("/over", "smart_limit zone=key room=r; smart_limit zone=session;")
         .limit("/file", "smart_limit room=r; smart_limit_room_page /page?of=$smart_limit_position;")
         .limit("/named", "smart_limit room=r; smart_limit_room_page @named;")

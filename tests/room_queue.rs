@@ -106,7 +106,7 @@ fn thousands_of_absent_go_at_once() {
         .http("smart_limit_room r 4m max_active=1 session=1d per_net=off refresh=5s:5s;\n")
         .server(QUIET)
         .limit("/", "smart_limit room=r;")
-        .limit("/counts", "smart_limit zone=site room=r;");
+        .limit("/counts", "smart_limit zone=site burst=1000 nodelay room=r;");
     let (clock, setup) = Clock::with_time_of_day(setup);
     let nginx = setup.start();
     let _seated = seated(&nginx);

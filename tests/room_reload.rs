@@ -236,7 +236,7 @@ fn a_room_that_leaves_and_returns_is_a_fresh_one() {
     let without = with
         .replace(&format!("smart_limit_room r 1m {RULES};\n"), "")
         .replace("smart_limit room=r;", "")
-        .replace("zone=site room=r;", "zone=site;");
+        .replace("zone=site burst=1000 nodelay room=r;", "zone=site;");
     nginx.reconfigure(|_| without);
     nginx.reload();
     let everybody = crowd.waiting.iter_mut().chain([&mut crowd.inside]);

@@ -40,7 +40,7 @@ pub fn room(parameters: &str) -> Setup {
     rooms()
         .http(&format!("smart_limit_room r 1m {parameters};\n"))
         .limit("/", "smart_limit room=r;")
-        .limit("/counts", "smart_limit zone=site room=r;")
+        .limit("/counts", "smart_limit zone=site burst=1000 nodelay room=r;")
 }
 
 /// Somebody who comes again and again, with the cookies that he was given: each request is on a connection of its own.
