@@ -130,7 +130,10 @@ fn who_may_come_in_is_asked_after_the_room() {
 fn the_room_s_own_type_is_never_answered_by_the_application() {
     let (clock, nginx) = start_still(
         "max_active=2 session=10s max_waiting=1",
-        &[("/passes", "smart_limit zone=site burst=1000 nodelay room=r;"), ("/over", "smart_limit zone=one room=r;")],
+        &[
+            ("/passes", "smart_limit zone=site burst=1000 nodelay room=r;"),
+            ("/over", "smart_limit zone=one room=r;"),
+        ],
     );
     let ask = |visitor: &mut Visitor, path: &str| {
         let answer = visitor.get_with(path, &[("Accept", ROOM_TYPE)]);
