@@ -65,6 +65,18 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All, each at the place of its number.
+    pub const ALL: [Self; 8] = [
+        Self::Hit,
+        Self::Found,
+        Self::Miss,
+        Self::MissCached,
+        Self::Stale,
+        Self::Error,
+        Self::Timeout,
+        Self::Invalid,
+    ];
+
     /// The text of `$sendfile_status`.
     pub fn name(self) -> &'static str {
         match self {

@@ -5,6 +5,8 @@
 //! [`room`] is behind a lock, which nginx opens after a death, and mends then what was half done. There are no pointers, only indexes: each process may have the memory elsewhere.
 
 pub mod cache;
+#[cfg(not(shuttle))]
+pub mod histogram;
 pub mod limiter;
 #[cfg(not(shuttle))]
 mod map;

@@ -1,0 +1,192 @@
+//! Log-linear histograms: of sizes in bytes and of times, whatever their range, in one fixed size.
+//!
+//! Each power of two is divided into [`STEPS`] equal buckets, as in HdrHistogram (Tene, 2012), so that a bucket is
+//! never wider than an eighth of the least value in it: a quantile is too high by at most 12.5 %.
+
+/// Buckets of each power of two, and those of the values below.
+const STEPS: usize = 8;
+
+/// Its logarithm.
+const STEP_BITS: u32 = STEPS.trailing_zeros();
+
+/// The bits of the largest value that has a bucket of its own; what is larger is counted as if it were that: 64 GiB
+/// where the unit is a byte, 19 hours where it is a microsecond.
+const VALUE_BITS: u32 = 36;
+
+/// The largest value that is told from larger ones.
+pub const MAX: u64 = (1 << VALUE_BITS) - 1;
+
+/// How many buckets there are.
+pub const BUCKETS: usize = (VALUE_BITS - STEP_BITS + 1) as usize * STEPS;
+
+/// The bucket of a value.
+#[inline]
+#[allow(clippy::arithmetic_side_effects)] // The logarithm is in 3…35.
+pub fn bucket_of(value: u64) -> usize {
+    let value = value.min(MAX);
+    if value < STEPS as u64 {
+        return value as usize;
+    }
+    let shift = value.ilog2() - STEP_BITS;
+    // The value without its leading bit, in whole steps, behind the buckets of the smaller powers.
+    ((shift as usize) << STEP_BITS) + (value >> shift) as usize
+}
+
+/// The least and the largest value of a bucket.
+#[allow(clippy::arithmetic_side_effects)] // A bucket's shift is in 0…32.
+pub fn bounds_of(bucket: usize) -> (u64, u64) {
+    let bucket = bucket.min(BUCKETS - 1);
+    if bucket < STEPS {
+        return (bucket as u64, bucket as u64);
+    }
+    let shift = (bucket / STEPS - 1) as u32;
+    let least = ((bucket % STEPS + STEPS) as u64) << shift;
+    (least, least + (1 << shift) - 1)
+}
+
+/// A histogram as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Histogram {
+    counts: Vec<u64>,
+    sum: u64,
+}
+
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; BUCKETS], sum: 0 }
+    }
+}
+
+impl Histogram {
+    /// Of the counts of the buckets, the first first, and the sum of all values. What is missing is zero.
+    pub fn new(counts: impl IntoIterator<Item = u64>, sum: u64) -> Self {
+        let mut histogram = Self { sum, ..Self::default() };
+        for (place, count) in histogram.counts.iter_mut().zip(counts) {
+            *place = count;
+        }
+        histogram
+    }
+
+    /// Counts `times` more of a value.
+    pub fn add(&mut self, value: u64, times: u64) {
+        if let Some(place) = self.counts.get_mut(bucket_of(value)) {
+            *place = place.saturating_add(times);
+        }
+        self.sum = self.sum.saturating_add(value.saturating_mul(times));
+    }
+
+    /// Counts all of another too.
+    pub fn merge(&mut self, other: &Self) {
+        for (place, count) in self.counts.iter_mut().zip(&other.counts) {
+            *place = place.saturating_add(*count);
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
+    /// How many values were counted.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
+    /// The sum of all values.
+    pub fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The mean of all values. `None`: there are none.
+    pub fn mean(&self) -> Option<u64> {
+        self.sum.checked_div(self.count())
+    }
+
+    /// The value that so many thousandths of all do not exceed, or up to 12.5 % more: the largest value of its
+    /// bucket. `None`: there are none.
+    pub fn quantile(&self, permille: u64) -> Option<u64> {
+        let count = self.count();
+        let wanted = u128::from(count).saturating_mul(permille.min(1000).into()).div_ceil(1000);
+        let wanted = u64::try_from(wanted).unwrap_or(count).max(1);
+        let mut passed = 0_u64;
+        for (bucket, here) in self.counts.iter().enumerate() {
+            passed = passed.saturating_add(*here);
+            if passed >= wanted {
+                return Some(bounds_of(bucket).1);
+            }
+        }
+        None
+    }
+
+    /// How many values are in buckets that end at or below a limit.
+    pub fn up_to(&self, limit: u64) -> u64 {
+        self.buckets()
+            .take_while(|(_, largest, _)| *largest <= limit)
+            .fold(0, |sum, (_, _, count)| sum.saturating_add(count))
+    }
+
+    /// The values in buckets that end at or below a limit alone.
+    pub fn limited_to(&self, limit: u64) -> Self {
+        let kept = self.buckets().take_while(|(_, largest, _)| *largest <= limit);
+        let mut limited = Self::default();
+        for (least, largest, count) in kept {
+            limited.add(least.midpoint(largest), count);
+        }
+        limited
+    }
+
+    /// The buckets: least and largest value, and how many values.
+    pub fn buckets(&self) -> impl Iterator<Item = (u64, u64, u64)> + '_ {
+        self.counts.iter().enumerate().map(|(bucket, count)| {
+            let (least, largest) = bounds_of(bucket);
+            (least, largest, *count)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_follow_each_other_without_gaps() {
+        let mut next = 0;
+        for bucket in 0..BUCKETS {
+            let (least, largest) = bounds_of(bucket);
+            assert_eq!(least, next, "bucket {bucket}");
+            assert_eq!((bucket_of(least), bucket_of(largest)), (bucket, bucket));
+            next = largest + 1;
+        }
+        assert_eq!(next, MAX + 1);
+        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
+    }
+
+    #[test]
+    fn no_bucket_is_wider_than_an_eighth_of_its_least_value() {
+        for bucket in STEPS..BUCKETS {
+            let (least, largest) = bounds_of(bucket);
+            assert!((largest - least) * 8 < least.max(1), "bucket {bucket}");
+        }
+    }
+
+    #[test]
+    fn quantiles_are_no_more_than_an_eighth_too_high() {
+        let mut histogram = Histogram::default();
+        assert_eq!((histogram.quantile(500), histogram.mean()), (None, None));
+        (1..=1000).for_each(|value| histogram.add(value * 1000, 1));
+        for permille in [1, 10, 500, 900, 990, 1000] {
+            let exact = permille * 1000;
+            let told = histogram.quantile(permille).unwrap();
+            assert!(told >= exact && told - exact <= exact / 8, "{permille}: {told}");
+        }
+        assert_eq!((histogram.count(), histogram.mean()), (1000, Some(500_500)));
+    }
+
+    #[test]
+    fn what_is_up_to_a_limit_is_in_whole_buckets() {
+        let mut histogram = Histogram::default();
+        histogram.add(100, 3);
+        histogram.add(1 << 20, 2);
+        let largest = bounds_of(bucket_of(100)).1;
+        assert_eq!(histogram.up_to(largest), 3);
+        assert_eq!(histogram.up_to(largest - 1), 0);
+        assert_eq!(histogram.limited_to(largest).count(), 3);
+        assert_eq!(histogram.up_to(u64::MAX), 5);
+    }
+}

@@ -1,0 +1,39 @@
+//! A histogram in shared memory: counts that anybody may add to at any time, without a lock.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Word;
+use crate::core::histogram::{self, bucket_of, BUCKETS};
+
+/// Words of a histogram: a count for each bucket, and the sum.
+pub const WORDS: usize = BUCKETS + 1;
+
+/// The histogram over its words. Fresh memory, which is all zero, is an empty one.
+#[derive(Clone, Copy)]
+pub struct Histogram<'a>(&'a [Word]);
+
+impl<'a> Histogram<'a> {
+    /// Over the first [`WORDS`] of some words. `None`: there are fewer.
+    pub fn new(words: &'a [Word]) -> Option<Self> {
+        words.get(..WORDS).map(Self)
+    }
+
+    /// Counts a value.
+    #[inline]
+    pub fn add(&self, value: u64) {
+        let value = value.min(histogram::MAX);
+        self.0[bucket_of(value)].fetch_add(1, Relaxed);
+        self.0[BUCKETS].fetch_add(value, Relaxed);
+    }
+
+    /// What it holds now; values that are counted meanwhile may be in it or not.
+    pub fn read(&self) -> histogram::Histogram {
+        let counts = self.0[..BUCKETS].iter().map(|count| count.load(Relaxed));
+        histogram::Histogram::new(counts, self.0[BUCKETS].load(Relaxed))
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.iter().for_each(|word| word.store(0, Relaxed));
+    }
+}
