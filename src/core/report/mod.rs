@@ -5,6 +5,7 @@
 //! keeps; times are in the unit that a field's name or comment gives.
 
 pub mod buffers;
+pub mod page;
 
 use self::buffers::Buffers;
 use super::histogram::Histogram;
