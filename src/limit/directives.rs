@@ -155,6 +155,9 @@ impl module::Module for Module {
     }
 }
 
+/// What [`Rate::DEFAULT`] is written as.
+const DEFAULT_RATE: &[u8] = b"1r/s";
+
 /// A refusal that shows the parameter.
 pub fn invalid<T>(what: &str, parameter: &[u8]) -> Result<T, Refusal> {
     Err(format!("invalid {what} \"{}\"", String::from_utf8_lossy(parameter)).into())
@@ -171,7 +174,7 @@ impl Directive for ZoneDirective {
     fn set(cf: Conf, conf: &mut MainConf) -> Result<(), Refusal> {
         let text = cf.args()[1];
         let (mut zone, mut ipv6_prefix) = (None, None);
-        let mut rate = RateOf::All(Rate::DEFAULT);
+        let (mut rate, mut rate_text) = (RateOf::All(Rate::DEFAULT), DEFAULT_RATE);
         for parameter in cf.values().skip(1) {
             if let Some(value) = parameter.strip_prefix(b"zone=") {
                 zone = Some((parameter, value));
@@ -180,6 +183,7 @@ impl Directive for ZoneDirective {
                     Some(rate) => rate,
                     None => return invalid("rate", parameter),
                 };
+                rate_text = value;
             } else if let Some(value) = parameter.strip_prefix(b"ipv6_prefix=") {
                 ipv6_prefix = match number(value) {
                     Some(bits @ 1..=128) => Some(bits as u8),
@@ -203,7 +207,8 @@ impl Directive for ZoneDirective {
                     .into(),
             );
         }
-        let settings = Settings { text, key: cf.complex_value(&text)?, ipv6_prefix, rate };
+        let (key, rate_text) = (cf.complex_value(&text)?, borrowed(rate_text));
+        let settings = Settings { text, key, ipv6_prefix, rate_text, rate };
         conf.zones.push(Zone::declare(cf, parameter, value, settings)?);
         Ok(())
     }
@@ -216,7 +221,7 @@ fn rate_of(cf: Conf, text: &[u8]) -> Result<Option<RateOf>, Refusal> {
     }
     let mut parts = text.splitn(2, |byte| *byte == b':');
     let variable = borrowed(parts.next().unwrap_or_default());
-    let default = parts.next().unwrap_or(b"1r/s");
+    let default = parts.next().unwrap_or(DEFAULT_RATE);
     let value = cf.variable(&variable)?;
     Ok(Rate::parse(default).ok().zip(value).map(|(rate, value)| RateOf::Each {
         text: variable,

@@ -5,6 +5,7 @@ mod directives;
 mod handler;
 mod headers;
 mod notes;
+pub mod report;
 mod room;
 mod sweep;
 mod zone;

@@ -27,6 +27,8 @@ pub struct Settings {
     pub key: ComplexValue,
     /// How many bits of an IPv6 address make a key.
     pub ipv6_prefix: Option<u8>,
+    /// The rate, as it is written.
+    pub rate_text: ngx_str_t,
     /// The rate of every key, or where it is from.
     pub rate: RateOf,
 }
