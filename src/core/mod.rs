@@ -21,6 +21,7 @@ pub mod flight;
 pub mod hash;
 pub mod histogram;
 pub mod id;
+pub mod json;
 pub mod key;
 pub mod memcache;
 pub mod path;

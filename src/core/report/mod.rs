@@ -5,7 +5,9 @@
 //! keeps; times are in the unit that a field's name or comment gives.
 
 pub mod buffers;
+pub mod json;
 pub mod page;
+pub mod prometheus;
 
 use self::buffers::Buffers;
 use super::histogram::Histogram;
