@@ -5,12 +5,15 @@ mod conf;
 mod directives;
 mod handler;
 mod record;
+mod report;
 mod store;
 mod vars;
 
 use nginx_sys::ngx_module_t;
 
 pub use directives::ngx_http_smart_sendfile_module;
+#[allow(unused_imports)] // The status interface asks them.
+pub use report::{forget, report};
 
 use crate::nginx::request::Request;
 
