@@ -7,6 +7,8 @@ pub mod core;
 pub mod shm;
 
 #[cfg(feature = "nginx")]
+mod buffers;
+#[cfg(feature = "nginx")]
 mod limit;
 #[cfg(feature = "nginx")]
 mod nginx;
@@ -23,6 +25,7 @@ mod export {
 
     use nginx_sys::ngx_module_t;
 
+    use crate::buffers::ngx_http_smart_buffers_module;
     use crate::limit::{ngx_http_smart_limit_filter_module, ngx_http_smart_limit_module};
     use crate::sendfile::ngx_http_smart_sendfile_module;
 
@@ -32,18 +35,20 @@ mod export {
 
     /// The modules.
     #[no_mangle]
-    pub static mut ngx_modules: [*const ngx_module_t; 4] = [
+    pub static mut ngx_modules: [*const ngx_module_t; 5] = [
         &raw const ngx_http_smart_sendfile_module,
         &raw const ngx_http_smart_limit_module,
+        &raw const ngx_http_smart_buffers_module,
         &raw const ngx_http_smart_limit_filter_module,
         ptr::null(),
     ];
 
     /// Their names.
     #[no_mangle]
-    pub static mut ngx_module_names: [*const c_char; 4] = [
+    pub static mut ngx_module_names: [*const c_char; 5] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_smart_limit_module"),
+        text(c"ngx_http_smart_buffers_module"),
         text(c"ngx_http_smart_limit_filter_module"),
         ptr::null(),
     ];

@@ -10,8 +10,10 @@ pub mod answer;
 pub mod conf;
 pub mod event;
 pub mod filter;
+pub mod finished;
 pub mod guard;
 pub mod header;
+pub mod level;
 pub mod log;
 pub mod module;
 pub mod note;
@@ -60,6 +62,12 @@ pub fn random_words<const COUNT: usize>() -> Option<[u64; COUNT]> {
         *word = u64::from_ne_bytes(random()?);
     }
     Some(words)
+}
+
+/// The bytes of a page of memory.
+pub fn page_size() -> u64 {
+    // SAFETY: nginx sets the number when it starts, and changes it no more.
+    unsafe { nginx_sys::ngx_pagesize as u64 }
 }
 
 /// Whether this worker has been told to go and only finishes its requests.

@@ -10,12 +10,18 @@ pub const WORDS: usize = BUCKETS + 1;
 
 /// The histogram over its words. Fresh memory, which is all zero, is an empty one.
 #[derive(Clone, Copy)]
-pub struct Histogram<'a>(&'a [Word]);
+pub struct Histogram<'a>(&'a [Word; WORDS]);
 
 impl<'a> Histogram<'a> {
     /// Over the first [`WORDS`] of some words. `None`: there are fewer.
     pub fn new(words: &'a [Word]) -> Option<Self> {
-        words.get(..WORDS).map(Self)
+        words.first_chunk().map(Self)
+    }
+
+    /// Over the [`WORDS`] from a place on of words that are known to be so many.
+    #[inline]
+    pub fn of<const LENGTH: usize>(words: &'a [Word; LENGTH], place: usize) -> Self {
+        Self(words[place..].first_chunk().expect("as many words"))
     }
 
     /// Counts a value.

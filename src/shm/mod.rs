@@ -4,6 +4,8 @@
 //! exchange is never half written, and what takes more is found out by its checksum and is as good as absent. A
 //! [`room`] is behind a lock, which nginx opens after a death, and mends then what was half done. There are no pointers, only indexes: each process may have the memory elsewhere.
 
+#[cfg(not(shuttle))]
+pub mod buffers;
 pub mod cache;
 #[cfg(not(shuttle))]
 pub mod histogram;

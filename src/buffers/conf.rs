@@ -1,0 +1,194 @@
+//! The configuration: which locations are measured, and whose requests are theirs.
+
+use std::cell::OnceCell;
+use std::hash::Hasher;
+
+use nginx_sys::{ngx_flag_t, ngx_module_t};
+use siphasher::sip::SipHasher13;
+
+use super::zone::Zone;
+use crate::core::report::buffers::{Host, Protocol};
+use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, Conf, Refusal, UNSET, UNSET_UINT};
+use crate::nginx::level::{Level, UPSTREAMS};
+use crate::shm::buffers::Record;
+
+/// `smart_buffers_budget` where nothing is set.
+const DEFAULT_BUDGET: usize = 1024 * 1024;
+
+/// What the `http` block keeps.
+#[derive(Default)]
+pub struct MainConf {
+    /// The zone, if it has been declared.
+    pub zone: Option<Zone>,
+    /// The locations that are measured, and the servers whose requests may have to be.
+    pub locations: Vec<&'static Measured>,
+    pub servers: Vec<&'static Measured>,
+    /// Who passes requests on, by the address of the configuration that a request's upstream has; in their order,
+    /// once all are known.
+    passers: Vec<(usize, Passer)>,
+    /// The modules that are there.
+    pub modules: Modules,
+    /// What the host allows, once the configuration is accepted.
+    pub host: OnceCell<Host>,
+}
+
+/// Modules of nginx.
+#[derive(Default)]
+pub struct Modules {
+    /// Those that pass requests on.
+    pub upstreams: Vec<(Protocol, &'static ngx_module_t)>,
+    /// The one that compresses, and its `$gzip_ratio`.
+    pub gzip: Option<(&'static ngx_module_t, ComplexValue)>,
+    /// The one that copies what cannot be sent as it is, into `output_buffers`.
+    pub copy: Option<&'static ngx_module_t>,
+}
+
+/// A location that passes requests on.
+#[derive(Clone, Copy)]
+pub struct Passer {
+    pub location: &'static Measured,
+    pub protocol: Protocol,
+}
+
+/// A location or a server, and where it is measured.
+pub struct Measured {
+    /// What tells it from others.
+    pub tag: u64,
+    /// Its name; empty for a server.
+    pub name: Vec<u8>,
+    pub level: Level,
+    pub budget: usize,
+    /// Its record, found by the first request in a worker. `None`: there is no room for one.
+    pub record: OnceCell<Option<Record<'static>>>,
+}
+
+/// A location's configuration. nginx's own setters write the plain fields, by offset.
+#[repr(C)]
+pub struct LocationConf {
+    pub enabled: ngx_flag_t,
+    pub budget: usize,
+    /// Where it is measured.
+    pub measured: Option<&'static Measured>,
+    /// Where the headers are measured that the server reads; of servers alone.
+    pub server: Option<&'static Measured>,
+}
+
+impl Default for LocationConf {
+    fn default() -> Self {
+        Self { enabled: UNSET, budget: UNSET_UINT, measured: None, server: None }
+    }
+}
+
+impl Modules {
+    /// Finds them.
+    pub fn find(cf: Conf) -> Result<Self, Refusal> {
+        let upstreams = UPSTREAMS.iter().filter_map(|(protocol, name)| {
+            let module = cf.module(name)?;
+            Some((*protocol, module))
+        });
+        let gzip = match cf.module(c"ngx_http_gzip_filter_module") {
+            Some(module) => {
+                let ratio = crate::nginx::conf::borrowed(b"$gzip_ratio");
+                Some((module, cf.complex_value(&ratio)?))
+            }
+            None => None,
+        };
+        Ok(Self {
+            upstreams: upstreams.collect(),
+            gzip,
+            copy: cf.module(c"ngx_http_copy_filter_module"),
+        })
+    }
+}
+
+impl LocationConf {
+    /// Takes from the outer level what this one leaves open.
+    pub fn merge(&mut self, cf: Conf, main: &mut MainConf, outer: &Self) -> Result<(), Refusal> {
+        merge_flag(&mut self.enabled, outer.enabled, 0);
+        merge_uint(&mut self.budget, outer.budget, DEFAULT_BUDGET);
+        let level = Level::being_merged(cf);
+        if level.is_server() {
+            let server = cf.keep(Measured::new(level, None, self.budget))?;
+            main.servers.push(server);
+            self.server = Some(server);
+        }
+        if self.enabled == 1 {
+            if main.zone.is_none() {
+                return Err("\"smart_buffers\" needs \"smart_buffers_zone\"".into());
+            }
+            let part_of = outer.measured.filter(|_| level.is_nameless());
+            let measured = match part_of {
+                Some(location) => location,
+                None => main.location(cf, level, self.budget)?,
+            };
+            self.measured = Some(measured);
+            main.listen_to(level, measured);
+        }
+        Ok(())
+    }
+}
+
+impl MainConf {
+    /// The location of a level. Two of one name in servers of one name are one.
+    fn location(
+        &mut self,
+        cf: Conf,
+        level: Level,
+        budget: usize,
+    ) -> Result<&'static Measured, Refusal> {
+        let wanted = Measured::new(level, Some(level.name()), budget);
+        if let Some(known) = self.locations.iter().find(|known| known.tag == wanted.tag) {
+            return Ok(known);
+        }
+        let kept: &'static Measured = cf.keep(wanted)?;
+        self.locations.push(kept);
+        Ok(kept)
+    }
+
+    /// Takes note of by what a request's upstream tells that this level has passed it on.
+    fn listen_to(&mut self, level: Level, location: &'static Measured) {
+        for (protocol, module) in &self.modules.upstreams {
+            let passer = Passer { location, protocol: *protocol };
+            self.passers.push((level.address(module), passer));
+        }
+    }
+
+    /// Makes ready to be asked who passes requests on: all are known.
+    pub fn seal(&mut self) {
+        self.passers.sort_unstable_by_key(|(address, _)| *address);
+    }
+
+    /// Who has passed a request on whose upstream has its configuration at this address. `None`: who is not measured.
+    #[inline]
+    pub fn passer(&self, address: usize) -> Option<&Passer> {
+        let place = self.passers.binary_search_by_key(&address, |(address, _)| *address).ok()?;
+        self.passers.get(place).map(|(_, passer)| passer)
+    }
+
+    /// Whether a record is still of this configuration.
+    pub fn has(&self, tag: u64) -> bool {
+        self.locations.iter().chain(&self.servers).any(|measured| measured.tag == tag)
+    }
+}
+
+impl Measured {
+    /// A location; without a name, a server.
+    fn new(level: Level, name: Option<Vec<u8>>, budget: usize) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(level.server_name().as_bytes());
+        hasher.write_u8(0);
+        if let Some(name) = &name {
+            // What no location of a server takes has an empty name.
+            hasher.write_u8(1);
+            hasher.write(name);
+        }
+        let tag = hasher.finish().max(1);
+        Self { tag, name: name.unwrap_or_default(), level, budget, record: OnceCell::new() }
+    }
+
+    /// Its record. `None`: there is no room for one.
+    #[inline]
+    pub fn record(&self, zone: Zone) -> Option<Record<'static>> {
+        *self.record.get_or_init(|| zone.exclusively(|records| records.claim(self.tag)).flatten())
+    }
+}

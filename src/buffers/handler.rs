@@ -1,0 +1,97 @@
+//! The handler: takes the measure of a request that is over.
+//!
+//! What a request needs is measured where it is decided. The location that has passed it on had the buffers for its
+//! body and for the upstream's answer, wherever `X-Accel-Redirect` or `error_page` has led since; the last location had
+//! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
+
+use super::conf::{Measured, Passer};
+use super::directives::Module;
+use super::zone::Zone;
+use crate::nginx::finished::{log_handler, Upstream};
+use crate::nginx::request::Request;
+use crate::shm::buffers::{Counter, Record, Size};
+
+log_handler!(ngx_http_smart_buffers_handler, measure);
+
+fn measure(r: Request) {
+    let main = r.main_conf::<Module>();
+    let Some(zone) = main.zone else { return };
+    let last = r.location_conf::<Module>().measured;
+    let upstream = r.upstream();
+    let passer = upstream.and_then(|upstream| main.passer(upstream.conf()));
+    let Some(first) = passer.map(|passer| passer.location).or(last) else { return };
+    if let Some(record) = first.record(zone) {
+        record.count(Counter::Requests);
+        measure_body(r, record);
+        if let (Some(upstream), Some(passer)) = (upstream, passer) {
+            measure_upstream(upstream, passer, record);
+        }
+    }
+    if let Some(last) = last {
+        measure_last(r, last, zone, std::ptr::eq(first, last) && passer.is_some());
+    }
+    if r.is_http1() {
+        measure_header(r, zone);
+    }
+}
+
+fn measure_body(r: Request, record: Record<'_>) {
+    if let Some(body) = r.body() {
+        record.sizes(Size::RequestBody).add(body.size);
+        if body.is_spilled {
+            record.count(Counter::BodiesSpilled);
+        }
+    }
+}
+
+fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
+    match upstream.answer() {
+        Some(answer) => {
+            record.count_protocol(passer.protocol.index());
+            record.sizes(Size::UpstreamHeader).add(answer.header);
+            record.sizes(Size::UpstreamResponse).add(answer.response);
+            if answer.is_spilled {
+                record.count(Counter::UpstreamSpilled);
+            }
+        }
+        None if upstream.header_was_too_big() => record.count(Counter::UpstreamHeaderTooBig),
+        None => {}
+    }
+}
+
+/// What is to be known of the location that has sent the answer. `has_passed`: the answer is the one of its upstream.
+fn measure_last(r: Request, last: &Measured, zone: Zone, has_passed: bool) {
+    let sent = r.body_sent();
+    if sent == 0 {
+        return;
+    }
+    let Some(record) = last.record(zone) else { return };
+    if !has_passed {
+        record.sizes(Size::Response).add(sent);
+    }
+    if let Some((module, ratio)) = r.main_conf::<Module>().modules.gzip {
+        if !r.context(module).is_null() {
+            let ratio = r.evaluate(ratio).and_then(hundredths);
+            ratio.into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
+        }
+    }
+}
+
+fn measure_header(r: Request, zone: Zone) {
+    let Some(server) = r.listening_conf::<Module>().server else { return };
+    let Some(record) = server.record(zone) else { return };
+    match r.header_was_too_big() {
+        true => record.count(Counter::RequestHeaderTooBig),
+        false => {
+            let length = r.header_length();
+            length.into_iter().for_each(|length| record.sizes(Size::RequestHeader).add(length));
+        }
+    }
+}
+
+/// A number with two decimals, as `$gzip_ratio` is, in hundredths. `None`: it is `-`.
+fn hundredths(text: &[u8]) -> Option<u64> {
+    let (whole, decimals) = std::str::from_utf8(text).ok()?.split_once('.')?;
+    let hundredths: u64 = decimals.get(..2)?.parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(100)?.checked_add(hundredths)
+}

@@ -1,0 +1,215 @@
+//! A request that is over, as handlers of the LOG phase see it: what it has needed of nginx's buffers.
+
+use nginx_sys::{
+    ngx_event_pipe_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler_pt,
+    ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG_PHASE, ngx_http_upstream_state_t,
+    ngx_http_upstream_t, ngx_int_t, ngx_msec_t, NGX_HTTP_VERSION_20, NGX_OK,
+};
+
+use super::conf::{Conf, Refusal};
+use super::guard::guard;
+use super::module::Module;
+use super::phase;
+use super::request::Request;
+
+/// The status of an upstream whose header cannot be read.
+const BAD_GATEWAY: usize = 502;
+
+/// What nginx answers where a request's header is too large (it logs 400 for 494), or its line is.
+const TOO_LARGE: [usize; 2] = [400, 414];
+
+/// Makes `$handler`, a function of a request, a handler of nginx by the name `$name`, which debuggers and
+/// profilers see.
+macro_rules! log_handler {
+    ($name:ident, $handler:path) => {
+        /// nginx's entry to the handler.
+        #[no_mangle]
+        pub unsafe extern "C" fn $name(
+            r: *mut nginx_sys::ngx_http_request_t,
+        ) -> nginx_sys::ngx_int_t {
+            // SAFETY: nginx passes the request that it ends.
+            let r = unsafe { $crate::nginx::request::Request::from_raw(r) };
+            $crate::nginx::finished::run(r, $handler)
+        }
+    };
+}
+pub(crate) use log_handler;
+
+/// Registers a handler.
+pub fn register(cf: Conf, handler: ngx_http_handler_pt) -> Result<(), Refusal> {
+    phase::push(cf, LOG_PHASE, handler)
+}
+
+/// Runs a handler.
+#[inline]
+pub fn run(r: Option<Request>, handler: impl Fn(Request)) -> ngx_int_t {
+    guard((), || r.into_iter().for_each(handler));
+    NGX_OK as ngx_int_t
+}
+
+/// The body of a request.
+#[derive(Clone, Copy)]
+pub struct RequestBody {
+    /// Its bytes.
+    pub size: u64,
+    /// Whether it was written to a file, though nobody had asked for one.
+    pub is_spilled: bool,
+}
+
+/// The last server that was asked for an answer.
+#[derive(Clone, Copy)]
+pub struct Upstream {
+    upstream: *mut ngx_http_upstream_t,
+    state: *mut ngx_http_upstream_state_t,
+}
+
+/// What an upstream has answered.
+#[derive(Clone, Copy)]
+pub struct UpstreamAnswer {
+    /// The bytes of its header, with the framing of a protocol that has some.
+    pub header: u64,
+    /// The bytes of its body.
+    pub response: u64,
+    /// Whether some of it was written to a file, though neither a cache nor a store is one.
+    pub is_spilled: bool,
+}
+
+impl Request {
+    /// Whether it has come by a version of HTTP before 2, whose header nginx reads into the buffers of a server.
+    #[inline]
+    pub fn is_http1(self) -> bool {
+        // SAFETY: the request is valid.
+        unsafe { (*self.raw()).http_version < NGX_HTTP_VERSION_20 as usize }
+    }
+
+    /// The length of its header, the request line included. `None`: it is not known, because its body was in chunks,
+    /// or was not read to its end.
+    #[inline]
+    pub fn header_length(self) -> Option<u64> {
+        // SAFETY: the request is valid, and so is its body, if it has been read.
+        unsafe {
+            let raw = &*self.raw();
+            let read = match raw.request_body.as_ref() {
+                None => 0,
+                Some(_) if raw.headers_in.content_length_n <= 0 => 0,
+                Some(body) if body.rest == 0 => raw.headers_in.content_length_n,
+                Some(_) => return None,
+            };
+            if read > 0 && raw.headers_in.chunked() != 0 {
+                return None;
+            }
+            u64::try_from(raw.request_length - read).ok()
+        }
+    }
+
+    /// Its body, if it had one and it was read to its end.
+    #[inline]
+    pub fn body(self) -> Option<RequestBody> {
+        // SAFETY: as above.
+        unsafe {
+            let raw = &*self.raw();
+            let body = raw.request_body.as_ref()?;
+            let size =
+                u64::try_from(raw.headers_in.content_length_n).ok().filter(|size| *size > 0)?;
+            let is_spilled = !body.temp_file.is_null() && raw.request_body_in_file_only() == 0;
+            (body.rest == 0).then_some(RequestBody { size, is_spilled })
+        }
+    }
+
+    /// Whether its header seems to have been too big for the buffers of the server that reads it: the status says that
+    /// something was wrong with it, and they are used up.
+    #[inline]
+    pub fn header_was_too_big(self) -> bool {
+        // SAFETY: the request is valid, and has had a connection of HTTP and a buffer to read from.
+        unsafe {
+            let raw = &*self.raw();
+            let status = match raw.err_status {
+                0 => raw.headers_out.status,
+                status => status,
+            };
+            if !TOO_LARGE.contains(&status) || raw.header_in.is_null() {
+                return false;
+            }
+            let connection = &*raw.http_connection;
+            let server = *(*connection.conf_ctx).srv_conf.add(ngx_http_core_module.ctx_index);
+            let server = &*server.cast::<ngx_http_core_srv_conf_t>();
+            let is_full = (*raw.header_in).pos == (*raw.header_in).end;
+            is_full || connection.nbusy >= server.large_client_header_buffers.num
+        }
+    }
+
+    /// How much was sent of a body, as `$body_bytes_sent`.
+    #[inline]
+    pub fn body_sent(self) -> u64 {
+        // SAFETY: the request is valid, and so is its connection.
+        let sent = unsafe { (*self.connection()).sent - (*self.raw()).header_size as i64 };
+        u64::try_from(sent).unwrap_or(0)
+    }
+
+    /// What the server that reads the headers of this connection keeps of a module: the default server of the
+    /// address, or the one that the client has named when it began TLS.
+    #[inline]
+    pub fn listening_conf<M: Module>(self) -> &'static M::Location {
+        // SAFETY: a request has a connection of HTTP, whose context is that of a server; there nginx has what the
+        // module has created, in a configuration that outlives the request.
+        unsafe {
+            let context = (*(*self.raw()).http_connection).conf_ctx;
+            &*(*(*context).loc_conf.add(M::module().ctx_index)).cast::<M::Location>()
+        }
+    }
+
+    /// The last upstream that it was passed to. `None`: it was passed to none, or a cache has answered.
+    #[inline]
+    pub fn upstream(self) -> Option<Upstream> {
+        // SAFETY: the request is valid; an upstream and its state are memory of it.
+        unsafe {
+            let upstream = (*self.raw()).upstream;
+            let state = upstream.as_ref()?.state;
+            (!state.is_null()).then_some(Upstream { upstream, state })
+        }
+    }
+}
+
+impl Upstream {
+    /// The address of the configuration of the location that has passed the request on: that of its module.
+    #[inline]
+    pub fn conf(self) -> usize {
+        // SAFETY: the upstream is valid as long as its request.
+        unsafe { (*self.upstream).conf }.addr()
+    }
+
+    /// What it has answered. `None`: no header, or the connection has become another protocol's.
+    #[inline]
+    pub fn answer(self) -> Option<UpstreamAnswer> {
+        // SAFETY: as above.
+        unsafe {
+            let state = &*self.state;
+            if state.header_time == ngx_msec_t::MAX || (*self.upstream).upgrade() != 0 {
+                return None;
+            }
+            let header = u64::try_from(state.bytes_received - state.response_length).ok()?;
+            let response = u64::try_from(state.response_length).ok()?;
+            let is_spilled = (*self.upstream).pipe.as_ref().is_some_and(|pipe| is_spilled(pipe));
+            Some(UpstreamAnswer { header, response, is_spilled })
+        }
+    }
+
+    /// Whether its header seems to have been too big: there is none, and the buffer is full.
+    #[inline]
+    pub fn header_was_too_big(self) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let (state, buffer) = (&*self.state, &(*self.upstream).buffer);
+            state.header_time == ngx_msec_t::MAX
+                && state.status == BAD_GATEWAY
+                && !buffer.start.is_null()
+                && buffer.last == buffer.end
+        }
+    }
+}
+
+fn is_spilled(pipe: &ngx_event_pipe_t) -> bool {
+    // SAFETY: the file of a pipe is memory of its request.
+    let file = unsafe { pipe.temp_file.as_ref() };
+    pipe.cacheable() == 0 && file.is_some_and(|file| file.offset > 0)
+}
