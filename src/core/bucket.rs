@@ -92,7 +92,7 @@ impl Bucket {
 
     /// The milliseconds since the last request; none if the clock is a little behind.
     #[inline]
-    fn idle(self, now: u64) -> u32 {
+    pub fn idle(self, now: u64) -> u32 {
         let idle = (now as u32).wrapping_sub(self.last);
         if idle > u32::MAX - CLOCK_STEP {
             0

@@ -4,8 +4,10 @@
 //! takes that of the least in its set, and its count. So a count is too high by at most what
 //! the set's least had, and a key above that is never missing.
 
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
+use super::Tag;
 use crate::shm::Word;
 
 /// Entries of a zone that is large enough.
@@ -37,7 +39,7 @@ pub struct Heavy {
     /// How often it was refused or held back, or a little more.
     pub count: u64,
     /// The hash of the whole key.
-    pub tag: u64,
+    pub tag: Tag,
     /// The key's first [`NAME_MAX`] bytes.
     pub name: Vec<u8>,
 }
@@ -109,11 +111,16 @@ impl<'a> Heaviest<'a> {
         check_word.store(check(sum, key.len()), Release);
     }
 
-    /// All that have a name, the heaviest first. An entry that is being written is left out.
-    pub fn list(&self) -> Vec<Heavy> {
-        let mut list: Vec<_> = (0..self.tags.len()).filter_map(|entry| self.read(entry)).collect();
-        list.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.name.cmp(&b.name)));
-        list
+    /// Those that have a name, the heaviest first, but at most so many. An entry that is being written is left
+    /// out.
+    pub fn list(&self, most: usize) -> Vec<Heavy> {
+        let mut counts = [(Reverse(0), 0); ENTRIES_MAX];
+        let counts = &mut counts[..self.counts.len()];
+        for (entry, place) in counts.iter_mut().enumerate() {
+            *place = (Reverse(self.counts[entry].load(Relaxed)), entry);
+        }
+        counts.sort_unstable();
+        counts.iter().filter_map(|(_, entry)| self.read(*entry)).take(most).collect()
     }
 
     fn read(&self, entry: usize) -> Option<Heavy> {
@@ -128,7 +135,7 @@ impl<'a> Heaviest<'a> {
         let mut name: Vec<u8> = name.into_iter().flat_map(u64::to_le_bytes).collect();
         name.truncate(length);
         let is_whole = tag != 0 && count > 0 && check(sum, length) == written;
-        is_whole.then_some(Heavy { count, tag, name })
+        is_whole.then_some(Heavy { count, tag: Tag(tag), name })
     }
 }
 

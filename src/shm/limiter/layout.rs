@@ -1,6 +1,6 @@
 //! How a limiter lies in its memory. In words: a header of 8 (magic and version, length, the place of the
-//! sweep, the secret of the hash in the last four), the counters, the heaviest keys, and the slots,
-//! of two words each, to the end.
+//! sweep, slots that were freed, the secret of the hash in the last four), the counters, the heaviest
+//! keys, and the slots, of two words each, to the end.
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
@@ -13,7 +13,7 @@ use crate::shm::pair::Pair;
 use crate::shm::{map, Word};
 
 /// "smartLM" and the version of the layout.
-pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x01");
+pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x02");
 
 /// Words of the header, and the first of the secret in it.
 const HEADER: usize = 8;
@@ -51,7 +51,7 @@ impl<'a> Limiter<'a> {
         Some(Self {
             secret: std::array::from_fn(|part| header[SECRET + part].load(Relaxed)),
             cursor: &header[2],
-            counters: Counters::new(counters),
+            counters: Counters::new(counters, &header[3]),
             heaviest: Heaviest::new(heaviest),
             table: Table::new(map::sets(slots))?,
         })

@@ -42,6 +42,16 @@ pub struct Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag(u64);
 
+/// What is held of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// What its bucket holds now, in thousandths of a request.
+    pub excess: u32,
+    /// Milliseconds since it was last charged; of a key that has owed for longer than twelve days, since a sweep
+    /// has looked after it.
+    pub idle: u32,
+}
+
 /// A limiter over its memory. Cheap to make; all state is in the words.
 #[derive(Clone, Copy)]
 pub struct Limiter<'a> {
@@ -71,6 +81,15 @@ impl<'a> Limiter<'a> {
         self.table.bucket(tag.0)
     }
 
+    /// What is held of a key, for those who ask to know; it changes nothing. `rate` is that of all keys. Where
+    /// each request has its own, nobody knows how fast a bucket leaks, and the excess is that of its last
+    /// request. `None`: the key is not held.
+    pub fn held(&self, tag: Tag, rate: Option<Rate>, now: u64) -> Option<Held> {
+        let bucket = Some(self.bucket(tag)).filter(|bucket| bucket.level > 0)?;
+        let excess = rate.map_or(bucket.level, |rate| bucket.level_at(rate, now));
+        Some(Held { excess, idle: bucket.idle(now) })
+    }
+
     /// Charges a key if `limit` lets its request pass at once, and returns the excess. Else the key's
     /// bucket, if it has one; nothing has changed, and [`Self::charge`] tells more.
     #[inline(always)]
@@ -92,7 +111,7 @@ impl<'a> Limiter<'a> {
 
     /// Takes a charge back.
     pub fn restore(&self, charge: Charge<'_>) {
-        self.table.restore(charge);
+        self.table.restore(charge, &self.counters);
     }
 
     /// Counts an outcome.
@@ -112,9 +131,20 @@ impl<'a> Limiter<'a> {
         self.counters.sum(counter)
     }
 
-    /// The heaviest keys, the first first.
-    pub fn heaviest(&self) -> Vec<Heavy> {
-        self.heaviest.list()
+    /// How many keys it holds, without a look at them, which would make their memory resident. Exact while
+    /// nothing happens; each worker that dies in the middle of a change may leave one too many.
+    pub fn keys(&self) -> u64 {
+        self.counters.held().min(self.capacity() as u64)
+    }
+
+    /// Forgets what a key owes. Tells whether anything was held of it.
+    pub fn forget(&self, tag: Tag) -> bool {
+        self.table.remove(tag.0, &self.counters)
+    }
+
+    /// The heaviest keys, the first first; at most so many.
+    pub fn heaviest(&self, most: usize) -> Vec<Heavy> {
+        self.heaviest.list(most)
     }
 
     /// Looks after a slice of the slots, the next one. It is to be called so often that a thousand
@@ -123,6 +153,6 @@ impl<'a> Limiter<'a> {
         let sets = self.table.capacity() / SET;
         let slice = (sets / SLICES).max(SLICE_MIN);
         let start = self.cursor.fetch_add(slice as u64, Relaxed);
-        self.table.sweep((start % sets as u64) as usize, slice, rate, now);
+        self.table.sweep((start % sets as u64) as usize, slice, rate, now, &self.counters);
     }
 }

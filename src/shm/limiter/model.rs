@@ -25,6 +25,7 @@ const KEY: u64 = 0xa851_f9a2_36f7_ec73;
 struct Memory {
     sets: Vec<Set>,
     counters: Vec<Word>,
+    released: Word,
 }
 
 impl Memory {
@@ -32,6 +33,7 @@ impl Memory {
         Self {
             sets: (0..3).map(|_| Set::new()).collect(),
             counters: (0..counters::WORDS).map(|_| Word::new(0)).collect(),
+            released: Word::new(0),
         }
     }
 
@@ -40,7 +42,7 @@ impl Memory {
     }
 
     fn counters(&self) -> Counters<'_> {
-        Counters::new(&self.counters)
+        Counters::new(&self.counters, &self.released)
     }
 
     /// Asks as a request does; worker by worker, so that numbers differ.
@@ -59,6 +61,7 @@ impl Memory {
         let bucket = Bucket { level: debt * REQUEST, last: NOW as u32 };
         for (other, slot) in self.sets.iter().flat_map(Set::slots).enumerate().skip(free) {
             assert!(slot.exchange([0, 0], [other_key(other), bucket.to_word()]));
+            self.counters().add(Counter::Inserted, 0);
         }
     }
 
@@ -88,7 +91,10 @@ fn in_threads(
             thread::spawn(move || work(&memory, number))
         })
         .collect();
-    threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    let said = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
+    let held = memory.counters().held();
+    assert_eq!(held, memory.table().in_use() as u64, "slots that are counted");
+    said
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn what_is_taken_back_is_taken_once() {
                 if worker == 0 {
                     return 1;
                 }
-                memory.table().restore(charge);
+                memory.table().restore(charge, &memory.counters());
                 0
             });
             assert_eq!(memory.level(KEY), kept as u32 * REQUEST);
@@ -191,13 +197,62 @@ fn a_sweep_takes_nothing_from_who_is_there() {
             let memory = Arc::new(Memory::new());
             let passed = in_threads(&memory, 3, |memory, worker| {
                 if worker == 0 {
-                    memory.table().sweep(0, 3, Some(Rate::DEFAULT), NOW);
+                    memory.table().sweep(0, 3, Some(Rate::DEFAULT), NOW, &memory.counters());
                     return 0;
                 }
                 (0..2).filter(|_| memory.passes(KEY, 1, worker)).count()
             });
             assert_eq!(passed, 2);
             assert_eq!(memory.level(KEY), 2 * REQUEST);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn who_is_forgotten_has_one_allowance_more_and_is_in_one_slot() {
+    // Where there is room, and where the key has to take somebody's place.
+    for free in [12, 1] {
+        shuttle::check_random(
+            move || {
+                let memory = Arc::new(Memory::new());
+                memory.fill(free, 2);
+                assert!(memory.passes(KEY, 1, 0));
+                let removed = Arc::new(Word::new(0));
+                let count = Arc::clone(&removed);
+                let passed = in_threads(&memory, 3, move |memory, worker| {
+                    if worker == 0 {
+                        let is_removed = memory.table().remove(KEY, &memory.counters());
+                        count.store(is_removed.into(), Relaxed);
+                        return 0;
+                    }
+                    (0..2).filter(|_| memory.passes(KEY, 1, worker)).count()
+                });
+                assert_eq!(removed.load(Relaxed), 1, "it was there from the start");
+                // The first has had one of two, and four want one.
+                assert!((1..=3).contains(&passed), "{passed}");
+                assert_eq!(memory.table().slots_of(KEY), usize::from(memory.level(KEY) > 0));
+                let left = memory.level(KEY) / REQUEST;
+                assert!(left <= 2 && left as usize <= passed, "{left} of {passed}");
+            },
+            SCHEDULES,
+        );
+    }
+}
+
+#[test]
+fn who_is_forgotten_while_he_is_put_in_is_as_good_as_new() {
+    shuttle::check_random(
+        || {
+            let memory = Arc::new(Memory::new());
+            let passed = in_threads(&memory, 3, |memory, worker| match worker {
+                0 => usize::from(memory.table().remove(KEY, &memory.counters())) * 100,
+                _ => (0..2).filter(|_| memory.passes(KEY, 0, worker)).count(),
+            });
+            let (removed, passed) = (passed / 100, passed % 100);
+            assert!((1..=1 + removed).contains(&passed), "{passed} passed, {removed} removed");
+            assert!(memory.table().slots_of(KEY) <= 1);
+            assert_eq!(memory.level(KEY), (passed - removed) as u32 * REQUEST);
         },
         SCHEDULES,
     );

@@ -127,7 +127,7 @@ impl<'a> Table<'a> {
     ) -> (Offer, Option<Charge<'a>>) {
         let sets = self.sets(tag);
         if let Some((slot, state)) = put(&sets, tag, limit.rate, turn, counters) {
-            if is_only(&sets, tag) || settle(&sets, tag, slot, state) {
+            if is_only(&sets, tag) || settle(&sets, tag, slot, state, counters) {
                 if let Some(decided) = decide(slot, tag, state, Bucket::EMPTY, limit, turn) {
                     return decided;
                 }
@@ -158,7 +158,7 @@ impl<'a> Table<'a> {
                     None
                 }
             };
-            let settled = found.filter(|(slot, state)| settle(&sets, tag, slot, *state));
+            let settled = found.filter(|(slot, state)| settle(&sets, tag, slot, *state, counters));
             let decided = settled
                 .and_then(|(slot, state)| decide(slot, tag, state, Bucket::EMPTY, limit, turn));
             if let Some(decided) = decided {
@@ -168,28 +168,47 @@ impl<'a> Table<'a> {
     }
 
     /// Takes a charge back, as if the request had never come.
-    pub fn restore(&self, charge: Charge<'_>) {
+    pub fn restore(&self, charge: Charge<'_>, counters: &Counters<'_>) {
         let Charge { slot, tag, before, after } = charge;
-        let emptied = |bucket: Bucket| match bucket.level {
-            0 => FREE,
-            _ => [tag, bucket.to_word()],
+        let change = |old: u64, bucket: Bucket| match bucket.level {
+            0 => release(slot, [tag, old], counters),
+            _ => slot.exchange([tag, old], [tag, bucket.to_word()]),
         };
-        if slot.exchange([tag, after], emptied(Bucket::from_word(before))) {
+        if change(after, Bucket::from_word(before)) {
             return;
         }
         // Others have charged it since, or it was evicted.
         while slot.first() == tag {
             let state = slot.second();
             let bucket = Bucket::from_word(state);
-            if bucket.level == 0 || slot.exchange([tag, state], emptied(bucket.without_request())) {
+            if bucket.level == 0 || change(state, bucket.without_request()) {
                 return;
             }
         }
     }
 
+    /// Forgets what is held of a key. Tells whether there was anything. Who charges the key at the same time
+    /// does so before or after: its slot is freed as it is, or not at all. One that is not settled yet owes
+    /// nothing, and stays.
+    pub fn remove(&self, tag: u64, counters: &Counters<'_>) -> bool {
+        while let Some((slot, state)) = self.settled(tag) {
+            if release(slot, [tag, state], counters) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Looks after `count` sets from `start` on: frees slots that owe nothing, and keeps the others'
     /// clock from coming round. A slot that a dead worker has left unsettled is freed too.
-    pub fn sweep(&self, start: usize, count: usize, rate: Option<Rate>, now: u64) {
+    pub fn sweep(
+        &self,
+        start: usize,
+        count: usize,
+        rate: Option<Rate>,
+        now: u64,
+        counters: &Counters<'_>,
+    ) {
         let start = start % self.sets.len();
         let sets = self.sets.iter().cycle().skip(start).take(count.min(self.sets.len()));
         for slot in sets.flat_map(Set::slots) {
@@ -199,7 +218,7 @@ impl<'a> Table<'a> {
             match Bucket::from_word(state).rest(rate, now) {
                 _ if tag == 0 => continue,
                 Rest::Stays => continue,
-                Rest::IsEmpty => slot.exchange(old, FREE),
+                Rest::IsEmpty => release(slot, old, counters),
                 Rest::Becomes(bucket) => slot.exchange(old, [tag, bucket.to_word()]),
             };
         }
@@ -263,8 +282,17 @@ fn is_only(sets: &Sets<'_>, tag: u64) -> bool {
     count <= 1
 }
 
+/// Frees a slot that holds this. Tells whether it still did.
+fn release(slot: &Pair, held: [u64; 2], counters: &Counters<'_>) -> bool {
+    let is_free = slot.exchange(held, FREE);
+    if is_free {
+        counters.release();
+    }
+    is_free
+}
+
 /// Whether an unsettled slot may be settled, see the head of this file. If not, it is emptied.
-fn settle(sets: &Sets<'_>, tag: u64, own: &Pair, state: u64) -> bool {
+fn settle(sets: &Sets<'_>, tag: u64, own: &Pair, state: u64, counters: &Counters<'_>) -> bool {
     let mut is_earlier = true;
     for slot in sets.iter().copied().flatten().filter(|slot| slot.first() == tag) {
         if ptr::eq(slot, own) {
@@ -272,9 +300,9 @@ fn settle(sets: &Sets<'_>, tag: u64, own: &Pair, state: u64) -> bool {
             continue;
         }
         let other = slot.second();
-        let gives_way = !is_earlier && !is_settled(other) && slot.exchange([tag, other], FREE);
-        if !gives_way {
-            own.exchange([tag, state], FREE);
+        let may_give_way = !is_earlier && !is_settled(other);
+        if !(may_give_way && release(slot, [tag, other], counters)) {
+            release(own, [tag, state], counters);
             return false;
         }
     }
@@ -293,21 +321,30 @@ fn put<'a>(
 ) -> Option<(&'a Pair, u64)> {
     let number = counters.add(Counter::Inserted, turn.worker);
     let state = Bucket { level: 0, last: number }.to_word();
-    let (slot, old) = match free(sets) {
-        Some(slot) => (slot, FREE),
-        None => least(sets, tag, rate, turn.now)?,
+    let found = match free(sets) {
+        Some(slot) => Some((slot, FREE)),
+        None => least(sets, tag, rate, turn.now),
     };
-    if !slot.exchange(old, [tag, state]) {
+    let Some((slot, old)) = found.filter(|(slot, old)| slot.exchange(*old, [tag, state])) else {
+        counters.release();
         return None;
-    }
+    };
     // The look at the other slots comes after this, also in the eyes of other processors.
     fence(SeqCst);
-    if is_settled(old[1]) {
-        let is_in_debt = Bucket::from_word(old[1]).level_at(rate, turn.now) > 0;
-        let counter = if is_in_debt { Counter::EvictedInDebt } else { Counter::Evicted };
-        counters.add(counter, turn.worker);
+    if old != FREE {
+        count_evicted(Bucket::from_word(old[1]), rate, turn, counters);
     }
     Some((slot, state))
+}
+
+/// Counts a key that has given way; one that was not settled is none.
+#[inline]
+fn count_evicted(bucket: Bucket, rate: Rate, turn: Turn, counters: &Counters<'_>) {
+    match (bucket.level, bucket.level_at(rate, turn.now)) {
+        (0, _) => counters.release(),
+        (_, 0) => _ = counters.add(Counter::Evicted, turn.worker),
+        _ => _ = counters.add(Counter::EvictedInDebt, turn.worker),
+    }
 }
 
 /// A free slot: in the first set that is half free, or else in the one that is freest.
@@ -388,5 +425,10 @@ impl<'a> Table<'a> {
 
     pub(super) fn slots_of(&self, tag: u64) -> usize {
         self.sets.iter().flat_map(Set::slots).filter(|slot| slot.first() == tag).count()
+    }
+
+    /// How many slots are in use.
+    pub(super) fn in_use(&self) -> usize {
+        self.capacity() - self.slots_of(0)
     }
 }

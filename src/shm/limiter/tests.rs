@@ -69,7 +69,7 @@ fn what_is_taken_back_was_never_charged() {
     let tag = limiter.tag(b"a");
     let charge = || limiter.charge(tag, limit, at(7)).1.unwrap();
     limiter.restore(charge());
-    assert_eq!(limiter.bucket(tag), Bucket::EMPTY);
+    assert_eq!((limiter.bucket(tag), limiter.keys()), (Bucket::EMPTY, 0));
     let (first, _second) = (charge(), charge());
     limiter.restore(first);
     assert_eq!(limiter.bucket(tag), Bucket { level: 1000, last: 7 }, "another has charged since");
@@ -99,6 +99,7 @@ fn a_full_zone_admits_every_key_and_gives_up_who_matters_least() {
     let inserted = limiter.counted(Counter::Inserted);
     assert_eq!(limiter.counted(Counter::Evicted), 0);
     assert!(inserted >= keys as u64 + 16 && inserted - evicted <= limiter.capacity() as u64);
+    assert_eq!(limiter.keys(), limiter.table.in_use() as u64);
     assert!(passes(&limiter, b"late", &limit, 3_600_000));
     assert_eq!(limiter.counted(Counter::Evicted), 1, "after an hour nobody owes");
 }
@@ -136,6 +137,7 @@ fn a_sweep_frees_who_owes_nothing_and_what_the_dead_have_left() {
     }
     assert_eq!(limiter.bucket(limiter.tag(b"fast")).level, 1000, "it still owes");
     assert_eq!((slot.first(), slot.second()), (0, 0));
+    assert_eq!(limiter.keys(), 1);
     assert!(passes(&limiter, b"slow", &slow, 80_000_000));
     for _ in 0..SLICES {
         limiter.sweep(Some(slow.rate), 86_400_000);
@@ -155,6 +157,7 @@ fn a_key_that_a_dead_worker_has_left_unsettled_is_charged_as_any() {
     let passed = (0..5).filter(|_| passes(&limiter, b"a", &limit, 7)).count();
     assert_eq!(passed, 2);
     assert_eq!(limiter.table.slots_of(tag.0), 1);
+    assert_eq!(limiter.keys(), 1, "what was put in again and again is one");
 }
 
 #[test]
@@ -196,13 +199,14 @@ fn the_heaviest_keys_are_named() {
         let once = format!("once {round}");
         limiter.count_heavy(limiter.tag(once.as_bytes()), once.as_bytes());
     }
-    let list = limiter.heaviest();
+    let list = limiter.heaviest(usize::MAX);
+    assert_eq!(limiter.heaviest(3), list[..3]);
     assert!(list.is_sorted_by(|a, b| a.count >= b.count));
     for key in 0..8 {
         let found = list.iter().find(|heavy| heavy.name == key.to_string().as_bytes()).unwrap();
         let most = counts[&key] + 2000 / 16;
         assert!((counts[&key]..=most).contains(&found.count), "{key}: {}", found.count);
-        assert_eq!(found.tag, limiter.tag(key.to_string().as_bytes()).0);
+        assert_eq!(found.tag, limiter.tag(key.to_string().as_bytes()));
     }
     assert_eq!(list[0].name, b"0");
 }
@@ -213,13 +217,68 @@ fn a_long_name_is_cut_and_a_torn_one_left_out() {
     let limiter = Limiter::create(&words, SECRET).unwrap();
     let key = [b'x'; 100];
     limiter.count_heavy(limiter.tag(&key), &key);
-    assert_eq!(limiter.heaviest()[0].name, key[..64]);
+    assert_eq!(limiter.heaviest(1)[0].name, key[..64]);
     let text = u64::from_le_bytes(*b"xxxxxxxx");
     let torn = words.iter().find(|word| word.load(Relaxed) == text).unwrap();
     torn.store(text + 1, Relaxed);
-    assert_eq!(limiter.heaviest(), []);
+    assert_eq!(limiter.heaviest(1), []);
     (0..256).for_each(|_| limiter.count_heavy(limiter.tag(&key), &key));
-    assert_eq!(limiter.heaviest()[0].name, key[..64], "in time it is written anew");
+    assert_eq!(limiter.heaviest(1)[0].name, key[..64], "in time it is written anew");
+}
+
+#[test]
+fn a_key_is_told_as_it_is_now() {
+    let words = memory(64 << 10);
+    let limiter = Limiter::create(&words, SECRET).unwrap();
+    let limit = limit("1r/s", 4);
+    let tag = limiter.tag(b"a");
+    assert_eq!(limiter.held(tag, Some(limit.rate), 1_000), None);
+    (0..3).for_each(|_| assert!(passes(&limiter, b"a", &limit, 1_000)));
+    let held = |rate, now| limiter.held(tag, rate, now);
+    assert_eq!(held(Some(limit.rate), 1_000), Some(Held { excess: 3_000, idle: 0 }));
+    assert_eq!(held(Some(limit.rate), 2_200), Some(Held { excess: 1_800, idle: 1_200 }));
+    assert_eq!(held(Some(limit.rate), 9_000), Some(Held { excess: 0, idle: 8_000 }));
+    assert_eq!(held(None, 2_200), Some(Held { excess: 3_000, idle: 1_200 }));
+    assert_eq!(held(Some(limit.rate), 990).map(|held| held.idle), Some(0), "a clock behind");
+}
+
+#[test]
+fn a_key_that_is_forgotten_owes_nothing() {
+    let words = memory(64 << 10);
+    let limiter = Limiter::create(&words, SECRET).unwrap();
+    let limit = limit("1r/d", 1);
+    let tag = limiter.tag(b"a");
+    assert!(!limiter.forget(tag));
+    for key in [b"a", b"a", b"b"] {
+        assert!(passes(&limiter, key, &limit, 7));
+    }
+    assert!(!passes(&limiter, b"a", &limit, 7));
+    assert_eq!(limiter.keys(), 2);
+    assert!(limiter.forget(tag));
+    assert!(!limiter.forget(tag));
+    assert_eq!((limiter.keys(), limiter.held(tag, None, 7)), (1, None));
+    assert_eq!((0..3).filter(|_| passes(&limiter, b"a", &limit, 7)).count(), 2);
+    assert_eq!((0..3).filter(|_| passes(&limiter, b"b", &limit, 7)).count(), 1);
+}
+
+#[test]
+fn the_count_of_keys_needs_no_look_at_them() {
+    let words = memory(256 << 10);
+    let limiter = Limiter::create(&words, SECRET).unwrap();
+    let fast = limit("1r/s", 1);
+    for key in 0..3 * limiter.capacity() as u32 {
+        let now = u64::from(key / 8);
+        assert!(passes(&limiter, &key.to_le_bytes(), &fast, now));
+        if key % 7 == 0 {
+            limiter.forget(limiter.tag(&(key / 2).to_le_bytes()));
+        }
+        if key % 1_000 == 0 {
+            assert_eq!(limiter.keys(), limiter.table.in_use() as u64, "key {key}");
+        }
+    }
+    assert!(limiter.counted(Counter::Evicted) > 0 && limiter.keys() > 0);
+    (0..SLICES).for_each(|_| limiter.sweep(Some(fast.rate), 60_000));
+    assert_eq!(limiter.keys(), 0);
 }
 
 #[test]
