@@ -11,7 +11,18 @@ macro_rules! style {
 /// The page's script, as it stands between its tags.
 macro_rules! script {
     () => {
-        include_str!("page/script.js")
+        concat!(
+            include_str!("page/script/document.js"),
+            include_str!("page/script/words.js"),
+            include_str!("page/script/samples.js"),
+            include_str!("page/script/chart.js"),
+            include_str!("page/script/problems.js"),
+            include_str!("page/script/lookups.js"),
+            include_str!("page/script/limits.js"),
+            include_str!("page/script/rooms.js"),
+            include_str!("page/script/buffers.js"),
+            include_str!("page/script/main.js"),
+        )
     };
 }
 
@@ -27,8 +38,8 @@ const PAGE: &str = concat!(
 /// The `Content-Security-Policy` that lets in the page's own style and script and nothing else, and lets it ask only
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-WIShQ135J6RMbV3QPyJWfYT2SC6aEiLCv7MXGNM+7eE='; \
-    script-src 'sha256-d/Xuw4xe8HXhGJIkTM+eJJ2Ck34HQBOY35gxlWh3Whc='; \
+    style-src 'sha256-X7DF6ivyx8HuqLAY2Zx01UEQOe1Aad7G+oJg33cRFro='; \
+    script-src 'sha256-DrgSLIxdNN0zNxEy/3L7bTV4/vG8I/zKtwidRQql/50='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

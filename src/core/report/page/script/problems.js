@@ -1,0 +1,103 @@
+// What is wrong, the worst first.
+
+const FAILED = ["error", "timeout", "invalid"];
+const failuresOf = (totals) => FAILED.reduce((sum, outcome) => sum + totals[outcome], 0);
+const asksOf = (totals) => OUTCOMES.reduce((sum, outcome) => sum + totals[outcome], 0);
+const placeOf = ({ server, location }) => [server, location].filter(Boolean).join(" ") || "the server without a name";
+
+// What needs somebody at once is bad. A problem is the same as before if its kind is, whatever its numbers.
+const problem = (isBad, where, kind, text) => ({ isBad, where, kind, text });
+
+const panics = ({ panics: all }) => {
+  if (!all) return [];
+  const recent = lately(ofAnswers((status) => status), (totals) => totals.panics);
+  const when = recent ? `, ${count(recent)} of them in the last minute` : "";
+  return [problem(recent > 0, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
+};
+
+const lookupProblems = ({ sendfile }) => {
+  if (!sendfile) return [];
+  const found = [];
+  const samples = samplesOf("sendfile");
+  const failed = lately(samples, failuresOf), asked = lately(samples, asksOf), stale = lately(samples, ({ stale }) => stale);
+  if (failed) {
+    const parts = FAILED.map((outcome) => [lately(samples, (totals) => totals[outcome]), outcome]).filter(([by]) => by);
+    const named = parts.map(([by, outcome]) => count(by) + " " + outcome).join(", ");
+    found.push(problem(failed >= asked / 100, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
+  }
+  for (const [at, { address, connections }] of sendfile.servers.entries()) {
+    const totals = ofAnswers((status) => status.sendfile?.servers.find((server) => server.address === address));
+    const failures = lately(totals, (server) => server.failures), timeouts = lately(totals, (server) => server.timeouts);
+    if (!failures && !timeouts) continue;
+    const without = connections ? "" : ", and has no connection now";
+    const what = `${plural(failures, "failure")} and ${plural(timeouts, "timeout")} in the last minute`;
+    found.push(problem(!connections, "lookups", "server " + address, `Store ${address} had ${what}${without}`));
+  }
+  if (stale) found.push(problem(false, "lookups", "stale", `${plural(stale, "lookup")} answered with an expired path in the last minute`));
+  return found;
+};
+
+const limitProblems = ({ limits }) =>
+  Object.entries(limits).flatMap(([name, limit]) => {
+    const found = [];
+    const samples = samplesOf("limit", name);
+    const rejected = lately(samples, (totals) => totals.rejected);
+    const all = rejected + lately(samples, ({ passed, delayed }) => passed + delayed);
+    const totals = ofAnswers((status) => status.limits[name]);
+    const inDebt = lately(totals, ({ evicted_in_debt: evicted }) => evicted);
+    if (rejected >= 10 && rejected >= all / 20)
+      found.push(problem(rejected >= all / 2, "limits", "rejected " + name, `Limit ${name} rejects ${share(rejected, all)} of its requests`));
+    if (inDebt) found.push(problem(true, "limits", "evicted " + name, `Limit ${name} forgot ${plural(inDebt, "key")} that still owed: its zone is too small`));
+    else if (limit.keys >= 0.9 * limit.capacity)
+      found.push(problem(false, "limits", "full " + name, `Limit ${name} has ${share(limit.keys, limit.capacity)} of its zone in use`));
+    return found;
+  });
+
+const roomProblems = ({ rooms }) =>
+  Object.entries(rooms).flatMap(([name, room]) => {
+    const found = [];
+    const samples = samplesOf("room", name);
+    const refused = lately(samples, (totals) => totals.refused);
+    const rebuilt = lately(ofAnswers((status) => status.rooms[name]), (totals) => totals.rebuilt);
+    const before = samples.find(({ time, totals }) => totals && time > now() - 300)?.totals.waiting;
+    if (refused || (room.max_waiting && room.waiting >= room.max_waiting)) {
+      const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
+      found.push(problem(true, "rooms", "full " + name, `Room ${name} is full${away}`));
+    }
+    if (room.estimated_wait_seconds > 600)
+      found.push(problem(false, "rooms", "wait " + name, `Room ${name}: who comes now waits ${time(room.estimated_wait_seconds)}`));
+    if (room.waiting > 20 && room.waiting > 1.2 * before)
+      found.push(problem(false, "rooms", "growth " + name, `Room ${name}: its queue has grown from ${count(before)} to ${count(room.waiting)} in five minutes`));
+    if (rebuilt) found.push(problem(false, "rooms", "mended " + name, `Room ${name} was mended after a worker's death`));
+    return found;
+  });
+
+const bufferProblems = ({ buffers }) => {
+  if (!buffers) return [];
+  const found = [];
+  const tooBig = (list, of, what) => {
+    for (const item of list) {
+      const all = of(item);
+      if (all && item.advice.state === "change")
+        found.push(problem(false, "buffers", what + placeOf(item), `${placeOf(item)}: ${plural(all, what)} too big for the buffer`));
+    }
+  };
+  tooBig(buffers.locations, ({ measured }) => measured.upstream.header_too_big, "header of upstreams", "headers of upstreams");
+  tooBig(buffers.servers, (server) => server.header_too_big, "header of requests", "headers of requests");
+  for (const item of buffers.locations) {
+    const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
+    if (item.advice.state !== "change") continue;
+    if (upstream.spilled >= upstream.response.count / 20 && upstream.spilled)
+      found.push(problem(false, "buffers", "spilled " + placeOf(item), `${placeOf(item)}: ${share(upstream.spilled, upstream.response.count)} of the responses go through a file`));
+    if (bodies >= body.count / 20 && bodies)
+      found.push(problem(false, "buffers", "bodies " + placeOf(item), `${placeOf(item)}: ${share(bodies, body.count)} of the request bodies go through a file`));
+  }
+  if (buffers.unmeasured)
+    found.push(problem(false, "buffers", "unmeasured", `${plural(buffers.unmeasured, "location")} not measured: smart_buffers_zone is too small`));
+  return found;
+};
+
+const problemsOf = (status) => {
+  const found = [panics, lookupProblems, limitProblems, roomProblems, bufferProblems].flatMap((find) => find(status));
+  return [...found.filter(({ isBad }) => isBad), ...found.filter(({ isBad }) => !isBad)];
+};

@@ -1,0 +1,97 @@
+// Totals as they were at several times: those that the module has kept, and after them those of each answer.
+// A total that goes down is a beginning anew: nothing is known of the time between.
+
+const SPAN = 900;
+const NOW = 10;
+const LATELY = 60;
+const OUTCOMES = ["hit", "found", "miss", "miss_cached", "stale", "error", "timeout", "invalid"];
+
+let answers = [], history = new Map(), ahead;
+
+// The server's clock, which tells whole seconds, by the browser's own, which goes on evenly.
+const own = () => performance.now() / 1000;
+const now = () => own() + ahead;
+const setClock = (told) => {
+  if (ahead === undefined || Math.abs(told - now()) > 2) ahead = told - own();
+};
+
+const lookupTotals = ({ lookups }) =>
+  Object.fromEntries(
+    OUTCOMES.flatMap((outcome) => [
+      [outcome, lookups[outcome].count],
+      [outcome + "_time", lookups[outcome].seconds * 1e6],
+    ]),
+  );
+const TOTALS = {
+  sendfile: (status) => status.sendfile && lookupTotals(status.sendfile),
+  limit: (status, name) => status.limits[name],
+  room: (status, name) => status.rooms[name],
+};
+
+const remember = ({ time, interval_seconds: interval, series }) => {
+  history = new Map();
+  for (const { kind, name, columns, samples } of series) {
+    const named = (values) => values && Object.fromEntries(columns.map((column, at) => [column, values[at]]));
+    const first = time - (samples.length - 1) * interval;
+    history.set(kind + " " + name, samples.map((values, at) => ({ time: first + at * interval, totals: named(values) })));
+  }
+};
+
+const hear = (status) => {
+  setClock(status.time);
+  answers.push({ time: now(), status });
+  answers = answers.filter(({ time }) => time > now() - SPAN);
+  // Whole answers are only needed for what has happened lately.
+  for (const answer of answers) if (answer.time < now() - LATELY - NOW && !answer.thin) thin(answer);
+};
+const thin = (answer) => {
+  answer.thin = true;
+  answer.status = { ...answer.status, buffers: null };
+};
+
+const ofAnswers = (pick) => answers.map(({ time, status }) => ({ time, totals: pick(status) }));
+const samplesOf = (kind, name = "") => {
+  const kept = (history.get(kind + " " + name) ?? []).filter(({ time }) => time > now() - SPAN);
+  const last = kept.length ? kept[kept.length - 1].time : 0;
+  return [...kept, ...ofAnswers((status) => TOTALS[kind](status, name)).filter(({ time }) => time > last + 1)];
+};
+
+// How much a total grew between two samples; null if that cannot be known.
+const step = (before, after, pick) => {
+  const from = before?.totals && pick(before.totals);
+  const to = after.totals && pick(after.totals);
+  return isKnown(from) && isKnown(to) && to >= from ? to - from : null;
+};
+
+// How much a total grew lately, and in how many seconds that was.
+const growth = (samples, pick, seconds) => {
+  let by = 0, during = 0;
+  for (let at = samples.length - 1; at > 0 && samples[at].time > now() - seconds; at -= 1) {
+    const more = step(samples[at - 1], samples[at], pick);
+    if (more === null) continue;
+    by += more;
+    during += samples[at].time - samples[at - 1].time;
+  }
+  return { by, during };
+};
+const perSecond = (samples, pick) => {
+  const { by, during } = growth(samples, pick, NOW);
+  return during > 0.5 ? by / during : null;
+};
+const lately = (samples, pick) => growth(samples, pick, LATELY).by;
+
+// A quantile of what came between two answers, from their cumulative buckets.
+const quantiles = (pick, wanted) => {
+  const recent = answers.filter(({ time }) => time > now() - NOW - 1);
+  const [from, to] = [recent[0], recent[recent.length - 1]].map((answer) => answer && pick(answer.status));
+  if (!from || !to || recent.length < 2 || to.count <= from.count) return wanted.map(() => null);
+  const counts = to.buckets.map(({ count }, at) => count - from.buckets[at].count);
+  return wanted.map((part) => {
+    const rank = part * counts[counts.length - 1];
+    const at = counts.findIndex((count) => count >= rank);
+    const least = at ? to.buckets[at - 1].le_seconds : 0;
+    const most = to.buckets[at].le_seconds ?? least;
+    const below = at ? counts[at - 1] : 0;
+    return least + ((most - least) * (rank - below)) / (counts[at] - below || 1);
+  });
+};
