@@ -121,6 +121,15 @@ impl Histogram {
             .fold(0, |sum, (_, _, count)| sum.saturating_add(count))
     }
 
+    /// How many values are [up to](Self::up_to) each of some limits, then (`None`) how many there are.
+    pub fn cumulative<'a>(
+        &'a self,
+        limits: &'a [u64],
+    ) -> impl Iterator<Item = (Option<u64>, u64)> + 'a {
+        let limited = limits.iter().map(|limit| (Some(*limit), self.up_to(*limit)));
+        limited.chain(std::iter::once_with(|| (None, self.count())))
+    }
+
     /// The values in buckets that end at or below a limit alone.
     pub fn limited_to(&self, limit: u64) -> Self {
         let kept = self.buckets().take_while(|(_, largest, _)| *largest <= limit);
@@ -188,5 +197,7 @@ mod tests {
         assert_eq!(histogram.up_to(largest - 1), 0);
         assert_eq!(histogram.limited_to(largest).count(), 3);
         assert_eq!(histogram.up_to(u64::MAX), 5);
+        let cumulative: Vec<_> = histogram.cumulative(&[1, largest]).collect();
+        assert_eq!(cumulative, [(Some(1), 0), (Some(largest), 3), (None, 5)]);
     }
 }

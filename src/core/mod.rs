@@ -15,8 +15,10 @@
 
 pub mod address;
 pub mod advice;
+pub mod api;
 pub mod bucket;
 pub mod cookie;
+pub mod decimal;
 pub mod flight;
 pub mod hash;
 pub mod histogram;

@@ -113,6 +113,16 @@ pub struct Upstream {
     pub spilled: u64,
     /// Headers that were too big for the buffer. Inferred: no header, 502, and the buffer full.
     pub header_too_big: u64,
+    /// The largest buffer that one of them was too big for, in bytes; 0 if none was.
+    pub header_too_big_for: u64,
+}
+
+impl Upstream {
+    /// The protocol that most answers came by. `None`: there were none.
+    pub fn protocol(&self) -> Option<Protocol> {
+        let counted = Protocol::ALL.into_iter().zip(self.by_protocol);
+        counted.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count).map(|(it, _)| it)
+    }
 }
 
 /// A server that listens, of which clients are told by what they connect to.
@@ -124,6 +134,8 @@ pub struct Server {
     pub header: Histogram,
     /// Headers that were too big. Inferred: 400 with the buffers used up, or 414.
     pub header_too_big: u64,
+    /// The largest of `large_client_header_buffers` that one of them was too big for, in bytes; 0 if none was.
+    pub header_too_big_for: u64,
     /// `client_header_buffer_size`.
     pub client_header_buffer_size: Option<u64>,
     /// `large_client_header_buffers`.

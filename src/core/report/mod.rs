@@ -13,6 +13,19 @@ use self::buffers::Buffers;
 use super::histogram::Histogram;
 use super::policy::Outcome;
 
+/// The times, in microseconds, up to which lookups are counted for who draws them. They are counted first in finer
+/// buckets; of those the one that a bound divides is counted to the next bound.
+const LOOKUP_BOUNDS: [u64; 16] = [
+    100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000,
+    1_000_000, 2_000_000, 5_000_000, 10_000_000,
+];
+
+/// The same for waits in a room, in milliseconds.
+const WAIT_BOUNDS: [u64; 13] = [
+    1_000, 2_000, 5_000, 10_000, 20_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000,
+    3_600_000, 7_200_000,
+];
+
 /// Everything.
 #[derive(Clone, Debug, Default)]
 pub struct Status {
@@ -53,6 +66,17 @@ pub struct Sendfile {
     pub servers: Vec<Server>,
     /// The caches.
     pub caches: Vec<Cache>,
+}
+
+impl Sendfile {
+    /// What has become of lookups: of each outcome its word, as in [`Kind::columns`], how many there were, and how
+    /// long they took together, in microseconds.
+    pub fn by_outcome(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
+        Outcome::ALL.into_iter().zip(Kind::Sendfile.columns()).map(|(outcome, word)| {
+            let of_it = self.outcomes.iter().find(|outcomes| outcomes.outcome == outcome);
+            of_it.map_or((*word, 0, 0), |outcomes| (*word, outcomes.count, outcomes.time))
+        })
+    }
 }
 
 /// Lookups that ended alike.
