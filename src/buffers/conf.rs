@@ -108,9 +108,8 @@ impl LocationConf {
         merge_uint(&mut self.budget, outer.budget, DEFAULT_BUDGET);
         let level = Level::being_merged(cf);
         if level.is_server() {
-            let server = cf.keep(Measured::new(level, None, self.budget))?;
-            main.servers.push(server);
-            self.server = Some(server);
+            let server = Measured::new(level, None, self.budget);
+            self.server = Some(intern(cf, &mut main.servers, server)?);
         }
         if self.enabled == 1 {
             if main.zone.is_none() {
@@ -119,7 +118,10 @@ impl LocationConf {
             let part_of = outer.measured.filter(|_| level.is_nameless());
             let measured = match part_of {
                 Some(location) => location,
-                None => main.location(cf, level, self.budget)?,
+                None => {
+                    let location = Measured::new(level, Some(level.name()), self.budget);
+                    intern(cf, &mut main.locations, location)?
+                }
             };
             self.measured = Some(measured);
             main.listen_to(level, measured);
@@ -128,23 +130,21 @@ impl LocationConf {
     }
 }
 
-impl MainConf {
-    /// The location of a level. Two of one name in servers of one name are one.
-    fn location(
-        &mut self,
-        cf: Conf,
-        level: Level,
-        budget: usize,
-    ) -> Result<&'static Measured, Refusal> {
-        let wanted = Measured::new(level, Some(level.name()), budget);
-        if let Some(known) = self.locations.iter().find(|known| known.tag == wanted.tag) {
-            return Ok(known);
-        }
-        let kept: &'static Measured = cf.keep(wanted)?;
-        self.locations.push(kept);
-        Ok(kept)
+/// The one of several that are told alike: servers of one name, and locations of one name in such.
+fn intern(
+    cf: Conf,
+    known: &mut Vec<&'static Measured>,
+    wanted: Measured,
+) -> Result<&'static Measured, Refusal> {
+    if let Some(known) = known.iter().find(|known| known.tag == wanted.tag) {
+        return Ok(known);
     }
+    let kept: &'static Measured = cf.keep(wanted)?;
+    known.push(kept);
+    Ok(kept)
+}
 
+impl MainConf {
     /// Takes note of by what a request's upstream tells that this level has passed it on.
     fn listen_to(&mut self, level: Level, location: &'static Measured) {
         for (protocol, module) in &self.modules.upstreams {

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod buffers;
 mod callgrind;
 mod chart;
 mod instructions;
@@ -116,6 +117,12 @@ enum What {
         #[arg(long, conflicts_with_all = ["rounds", "run", "waiting"])]
         quick: bool,
     },
+    /// Instructions that smart_buffers takes for a request
+    Buffers {
+        /// Where buffers.md goes
+        #[arg(long, default_value = "docs/bench")]
+        output: PathBuf,
+    },
     /// Ten clients and a limit of 10 r/s, with and without a waiting room: a published experiment
     Crowd,
     /// Instructions of a lookup from the cache beyond those of a redirect, and where they go
@@ -169,6 +176,7 @@ fn main() -> Result<()> {
             people: 20_000,
             output: output.unwrap_or_else(|| PathBuf::from("docs/bench")),
         }),
+        What::Buffers { output } => buffers::run(&output),
         What::Crowd => room_experiment::run(),
         What::Memory => memory::run(),
         What::Instructions => instructions::run(),
