@@ -13,7 +13,7 @@ const LOW: u32 = 24;
 /// The greatest number of a place or a seat.
 pub const LOW_MAX: u64 = (1 << LOW) - 1;
 
-/// The greatest time in milliseconds, and the greatest mark of a network: 40 bits.
+/// The greatest time in milliseconds, and the greatest mark of a key or a network: 40 bits.
 pub const HIGH_MAX: u64 = u64::MAX >> LOW;
 
 /// A word of two numbers: one of 40 bits, and one of 24.

@@ -4,12 +4,13 @@ use super::cells::Cells;
 use crate::core::rate::Rate;
 use crate::core::room::pace::Meter;
 use crate::core::room::rules::{Order, Rules};
+use crate::shm::histogram;
 
 /// The first word: "smartRM" and the version of the layout.
-pub const MAGIC_NUMBER: u64 = u64::from_le_bytes(*b"smartRM\x01");
+pub const MAGIC_NUMBER: u64 = u64::from_le_bytes(*b"smartRM\x02");
 
 /// Words of the header.
-pub const WORDS: usize = 128;
+pub const WORDS: usize = at::WAITS + histogram::WORDS.next_multiple_of(8);
 
 /// Where each word is.
 pub mod at {
@@ -25,7 +26,7 @@ pub mod at {
     pub const SECRET: usize = 4;
     /// The key with which tokens are signed where no file has one: four words.
     pub const SIGNING: usize = 8;
-    /// How many wait; read without the lock, as the next.
+    /// How many wait; read without the lock, as the next, [`PROVISIONAL`], the rules, the counters and the waits.
     pub const WAITING: usize = 16;
     /// How many seats are held.
     pub const HELD: usize = 17;
@@ -55,6 +56,8 @@ pub mod at {
     pub const RULES: usize = 48;
     /// The counters.
     pub const COUNTERS: usize = 64;
+    /// How long those waited who were admitted: a histogram of milliseconds.
+    pub const WAITS: usize = 128;
 }
 
 const RULES: usize = 12;

@@ -12,6 +12,7 @@ use super::places::{self, Places};
 use super::seats::{self, Seats};
 use super::Room;
 use crate::core::hash::Secret;
+use crate::shm::histogram::Histogram;
 use crate::shm::Word;
 
 /// A seat for so many places.
@@ -139,6 +140,7 @@ impl<'a> Room<'a> {
             sessions: Index::new(sessions),
             networks: Networks::new(networks),
             seats: Seats::new(seats, heap, &header[at::HELD..=at::HELD]),
+            waits: Histogram::new(&header[at::WAITS..])?,
             slots: sizes.slots,
             capacity,
         })

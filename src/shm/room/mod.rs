@@ -15,6 +15,8 @@
 //! | `index` | session → place or seat |
 //! | `networks` | network → how many places and provisional seats |
 //! | `seats` | truth: seats, and which ends first |
+//!
+//! `status` tells an operator of all that, and takes out whom he names.
 
 mod alive;
 mod cells;
@@ -29,6 +31,7 @@ mod rebuild;
 mod seating;
 mod seats;
 mod section;
+mod status;
 mod sweep;
 
 #[cfg(all(test, not(shuttle)))]
@@ -48,6 +51,7 @@ use self::networks::Networks;
 use self::places::Places;
 use self::seats::Seats;
 pub use self::section::{Outcome, Place, Section, Told, Visit};
+use super::histogram::Histogram;
 use super::Word;
 use crate::core::hash::{hash, Secret};
 use crate::core::room::rules::Rules;
@@ -63,6 +67,7 @@ pub struct Room<'a> {
     sessions: Index<'a>,
     networks: Networks<'a>,
     seats: Seats<'a>,
+    waits: Histogram<'a>,
     /// How many slots the ring has …
     slots: usize,
     /// … and how many of them are given at one time.
@@ -98,9 +103,9 @@ impl Room<'_> {
         self.words[at::WAITING].load(Relaxed) == 0
     }
 
-    /// What a key is called here: of a limit, by its zone's name, or of everybody.
+    /// What a key is called here, its mark: of a limit, by its zone's name, or of everybody.
     pub fn key(&self, zone: &[u8], key: &[u8]) -> u64 {
-        hash(zone, &self.secret) ^ hash(key, &self.secret).rotate_left(32)
+        (hash(zone, &self.secret) ^ hash(key, &self.secret).rotate_left(32)) & HIGH_MAX
     }
 
     /// What a session is called here, never 0: visitors can know their sessions, but not meet in one place of an

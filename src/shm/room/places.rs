@@ -1,12 +1,12 @@
 //! The places of those who wait: a ring of slots, and in it a list for each key under which they wait.
 //!
-//! A place is four words: the session (0: the slot is free), the key, the deadline by which its owner must
-//! have been heard of, and the network; the lower parts of the last two are the neighbours in the key's list,
-//! which is a circle, from the one who came first on.
+//! A place is four words: the session (0: the slot is free), the key and when the place was taken, the deadline
+//! by which its owner must have been heard of, and the network; the lower parts of the last two are the
+//! neighbours in the key's list, which is a circle, from the one who came first on.
 
 use std::sync::atomic::{fence, Ordering::Release};
 
-use super::cells::{high, joined, low, Cells};
+use super::cells::{high, joined, low, Cells, LOW_MAX};
 use super::index::Index;
 use crate::shm::Word;
 
@@ -18,17 +18,46 @@ const KEY: usize = 1;
 const DEADLINE: usize = 2;
 const NETWORK: usize = 3;
 
+/// A moment is a multiple of so many milliseconds (its logarithm), of which 24 bits are kept: twelve days.
+const MOMENT: u32 = 6;
+
+/// A clock that is behind the one that wrote a moment by no more than this, in moments, shows the same time: a
+/// minute.
+const CLOCK_STEP: u64 = 60_000 >> MOMENT;
+
 /// What is held of one who waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The session.
     pub session: u64,
-    /// The key under which it waits.
+    /// The key under which it waits: its mark.
     pub key: u64,
+    /// When it has come: [`moment`].
+    pub since: usize,
     /// By when it must have been heard of, in milliseconds.
     pub deadline: u64,
     /// The mark of its network.
     pub network: u64,
+}
+
+/// A time in milliseconds, as a place keeps it.
+pub fn moment(now: u64) -> usize {
+    (now >> MOMENT & LOW_MAX) as usize
+}
+
+/// The milliseconds from a moment to a time, or up to 64 more or less.
+pub fn milliseconds_since(moment: usize, now: u64) -> u64 {
+    let moments = (now >> MOMENT).wrapping_sub(moment as u64) & LOW_MAX;
+    if moments > LOW_MAX - CLOCK_STEP {
+        0
+    } else {
+        moments << MOMENT
+    }
+}
+
+/// A key's hash, by which its first place is found: the index takes a hash's upper bits, and the lowest.
+fn hash_of(key: u64) -> u64 {
+    key << 24 | key & LOW_MAX
 }
 
 /// The places.
@@ -50,6 +79,7 @@ impl<'a> Places<'a> {
         Place {
             session: self.session(slot),
             key: self.key(slot),
+            since: self.since(slot),
             deadline: self.deadline(slot),
             network: high(self.cells.get(slot * WORDS + NETWORK)),
         }
@@ -59,6 +89,11 @@ impl<'a> Places<'a> {
     #[inline]
     pub fn session(self, slot: usize) -> u64 {
         self.cells.get(slot * WORDS + SESSION)
+    }
+
+    /// The moment at which the slot's owner has come.
+    pub fn since(self, slot: usize) -> usize {
+        low(self.cells.get(slot * WORDS + KEY))
     }
 
     /// By when the slot's owner must have been heard of.
@@ -74,19 +109,19 @@ impl<'a> Places<'a> {
 
     /// The first slot of a key.
     pub fn first_of(self, key: u64) -> Option<usize> {
-        self.firsts.find(key, |slot| self.key(slot))
+        self.firsts.find(hash_of(key), |slot| hash_of(self.key(slot)))
     }
 
     /// What is read first when the first slot of `key` is looked for; it means nothing.
     #[inline]
     pub fn warm(self, key: u64) -> u64 {
-        self.firsts.warm(key)
+        self.firsts.warm(hash_of(key))
     }
 
     /// Fills a free slot. It is the last of its key.
     pub fn put(self, slot: usize, place: Place) {
         let word = slot * WORDS;
-        self.cells.set(word + KEY, place.key);
+        self.cells.set(word + KEY, joined(place.key, place.since));
         self.cells.set(word + DEADLINE, joined(place.deadline, slot));
         self.cells.set(word + NETWORK, joined(place.network, slot));
         // What is cut off here is a free slot.
@@ -117,7 +152,7 @@ impl<'a> Places<'a> {
             self.set_previous(next, to);
             self.set_next(previous, to);
         }
-        self.firsts.replace(self.key(from), from, to);
+        self.firsts.replace(hash_of(self.key(from)), from, to);
         fence(Release);
         self.cells.set(from * WORDS + SESSION, 0);
     }
@@ -137,7 +172,7 @@ impl<'a> Places<'a> {
         let key = self.key(slot);
         let first = self.first_of(key).unwrap_or(slot);
         if first == slot {
-            self.firsts.insert(key, slot);
+            self.firsts.insert(hash_of(key), slot);
         }
         let last = if first == slot { slot } else { self.previous(first) };
         self.set_previous(slot, last);
@@ -155,16 +190,16 @@ impl<'a> Places<'a> {
     fn unlink(self, slot: usize) {
         let (next, previous, key) = (self.next(slot), self.previous(slot), self.key(slot));
         if next == slot {
-            self.firsts.remove(key, slot, |other| self.key(other));
+            self.firsts.remove(hash_of(key), slot, |other| hash_of(self.key(other)));
         } else {
             self.set_next(previous, next);
             self.set_previous(next, previous);
-            self.firsts.replace(key, slot, next);
+            self.firsts.replace(hash_of(key), slot, next);
         }
     }
 
     fn key(self, slot: usize) -> u64 {
-        self.cells.get(slot * WORDS + KEY)
+        high(self.cells.get(slot * WORDS + KEY))
     }
 
     /// The slot of the next one of the same key.

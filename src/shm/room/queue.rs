@@ -65,12 +65,17 @@ impl Section<'_> {
     pub(super) fn vacate_if_absent(&self, slot: usize) -> bool {
         let is_absent = self.room.places.deadline(slot) < self.now;
         if is_absent {
-            let session = self.room.places.session(slot);
-            self.room.sessions.remove(session, slot, |spot| self.session_at(spot));
-            self.vacate(slot);
+            self.send_away(slot);
             self.count(Counter::Absent);
         }
         is_absent
+    }
+
+    /// Takes somebody out, and forgets him.
+    pub(super) fn send_away(&self, slot: usize) {
+        let session = self.room.places.session(slot);
+        self.room.sessions.remove(session, slot, |spot| self.session_at(spot));
+        self.vacate(slot);
     }
 
     /// The slot of the one who stands first.

@@ -127,7 +127,8 @@ impl Section<'_> {
         }
     }
 
-    fn free_seat(&self, place: usize) {
+    /// Frees a seat.
+    pub(super) fn free_seat(&self, place: usize) {
         let seat = self.room.seats.get(place);
         let spot = self.room.slots + place;
         self.room.sessions.remove(seat.session, spot, |other| self.session_at(other));

@@ -11,8 +11,8 @@ use crate::core::room::rules::{Order, Rules};
 /// ended that one section frees, so that nobody waits long for the lock: some ten milliseconds at worst.
 pub(super) const AT_ONCE: usize = 16_384;
 
-/// The longest wait that is told, in seconds: a week.
-const FORESEEABLE: u64 = 7 * 86_400;
+/// The longest wait that is told, in milliseconds: a week.
+const FORESEEABLE: u64 = 7 * 86_400_000;
 
 /// A request of somebody who has a token.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,12 @@ pub struct Told {
 impl Told {
     /// The seconds that he is likely to wait; none if that is more than anybody can say.
     pub fn wait_seconds(&self) -> Option<u64> {
-        Some(self.wait.div_ceil(1000)).filter(|seconds| *seconds <= FORESEEABLE)
+        self.foreseeable_wait().map(|wait| wait.div_ceil(1000))
+    }
+
+    /// The same in milliseconds.
+    pub fn foreseeable_wait(&self) -> Option<u64> {
+        Some(self.wait).filter(|wait| *wait <= FORESEEABLE)
     }
 }
 
@@ -154,7 +159,13 @@ impl Section<'_> {
         }
         self.drop_absent_heads(visit.session);
         let network = visit.network.unwrap_or_default();
-        let place = places::Place { session: visit.session, key, deadline: self.now, network };
+        let place = places::Place {
+            session: visit.session,
+            key,
+            since: places::moment(self.now),
+            deadline: self.now,
+            network,
+        };
         let slot = (self.has_room(network)).then(|| self.append(place)).flatten();
         let Some(slot) = slot else {
             return self.full();
@@ -192,11 +203,6 @@ impl Section<'_> {
         self.room.cells.add(at::COUNTERS + counter as usize, 1);
     }
 
-    /// How often something has been counted since the room was made.
-    pub fn counted(&self, counter: Counter) -> u64 {
-        self.get(at::COUNTERS + counter as usize)
-    }
-
     pub(super) fn get(&self, word: usize) -> u64 {
         self.room.cells.get(word)
     }
@@ -213,7 +219,7 @@ impl Section<'_> {
         }
     }
 
-    fn find(&self, session: u64) -> Option<Spot> {
+    pub(super) fn find(&self, session: u64) -> Option<Spot> {
         let spot = self.room.sessions.find(session, |spot| self.session_at(spot))?;
         Some(Spot::of(spot, self.room.slots))
     }
@@ -256,7 +262,12 @@ impl Section<'_> {
     /// Answers the owner of a slot: with a seat if it is his turn, else with a new deadline.
     fn answer(&self, slot: usize, visit: &Visit, is_new: bool) -> Outcome {
         let rank = self.rank(slot);
+        let since = self.room.places.since(slot);
         if self.is_next(rank, visit.random) && self.admit(slot) {
+            // Who finds a seat as he comes has not waited.
+            if !is_new {
+                self.room.waits.add(places::milliseconds_since(since, self.now));
+            }
             return Outcome::Seated { is_new: true };
         }
         let told = self.told(Some(rank));
@@ -295,7 +306,7 @@ impl Section<'_> {
         }
     }
 
-    fn told(&self, rank: Option<u64>) -> Told {
+    pub(super) fn told(&self, rank: Option<u64>) -> Told {
         let waiting = self.waiting();
         let is_fifo = self.rules.order == Order::Fifo;
         let prospect = Prospect {
@@ -320,7 +331,7 @@ impl Section<'_> {
 
 /// Where a session is.
 #[derive(Clone, Copy)]
-enum Spot {
+pub(super) enum Spot {
     Place(usize),
     Seat(usize),
 }

@@ -4,6 +4,7 @@ mod histories;
 pub(super) mod invariants;
 mod model;
 mod ring;
+mod status;
 mod steps;
 mod world;
 
@@ -147,7 +148,7 @@ fn ten_thousand_absentees_go_at_once() {
     room.enter(late - 1).arrive(&visit(20_000), 7);
     // The seat is still held: he is the next, and not one place nearer with each poll.
     assert_eq!(position(room.enter(late).poll(&visit(20_000)).unwrap()), 1);
-    assert_eq!(room.enter(late).counted(Counter::Absent), 10_000);
+    assert_eq!(room.counted(Counter::Absent), 10_000);
     // Who was dropped may queue again, at the end.
     assert_eq!(position(room.enter(late).arrive(&visit(5), 7)), 2);
     check(&room, late);
@@ -231,7 +232,7 @@ fn what_the_rules_bound_is_full() {
     assert!(is_full(room.enter(10).arrive(&of(4, 1), 7)), "two of one network");
     assert_eq!(position(room.enter(10).arrive(&of(5, 2), 7)), 3);
     assert!(is_full(room.enter(10).arrive(&of(6, 3), 7)), "three in all");
-    assert_eq!(room.enter(10).counted(Counter::Full), 2);
+    assert_eq!(room.counted(Counter::Full), 2);
 }
 
 #[test]

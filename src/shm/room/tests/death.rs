@@ -10,6 +10,7 @@ use super::invariants::{check, copy, State};
 use super::memory;
 use super::steps::{mix, step, Start};
 use super::world::World;
+use crate::core::report::SessionState;
 
 /// Steps of each history, and the moments in it at which somebody dies in each way: these, and a few in which
 /// the ring is being compacted.
@@ -17,11 +18,16 @@ const STEPS: usize = 3_000;
 const MOMENTS: [usize; 2] = [50, 400];
 const COMPACTIONS: u64 = 3;
 
+/// The deed by which somebody loses his seat or place on purpose.
+const REMOVE: &str = "be removed";
+
 /// Something that is done in a room, and for whom.
 struct Deed {
     name: &'static str,
     session: u64,
     now: u64,
+    /// Whether its session may lose what it has.
+    may_lose: bool,
     work: Box<dyn Fn(&Room)>,
 }
 
@@ -36,7 +42,8 @@ fn deeds(world: &World, turn: usize) -> Vec<Deed> {
     let now = world.now;
     let mut deeds = Vec::new();
     let mut deed = |name, session, now, work: Box<dyn Fn(&Room)>| {
-        deeds.push(Deed { name, session, now, work });
+        let may_lose = name == REMOVE;
+        deeds.push(Deed { name, session, now, may_lose, work });
     };
     let (known, key) = world.visit_of(turn as u16).expect("somebody has come");
     let random = mix(turn as u64);
@@ -94,6 +101,18 @@ fn deeds(world: &World, turn: usize) -> Vec<Deed> {
             }),
         );
     }
+    let seats = world.model.seats.iter().rev().take(2).map(|seat| seat.session);
+    let places = world.model.queue.iter().map(|waiting| waiting.session);
+    for session in seats.chain(places.clone().take(1)).chain(places.skip(3).take(2)) {
+        deed(
+            REMOVE,
+            session,
+            now,
+            Box::new(move |room| {
+                room.enter(now).remove(session);
+            }),
+        );
+    }
     let later = now + 1_500;
     deed(
         "sweep",
@@ -112,7 +131,8 @@ fn assert_nobody_lost(before: &State, after: &State, deed: &Deed, writes: u64) {
     let held = |session: u64| after.seats.iter().any(|seat| seat.session == session);
     for seat in &before.seats {
         let is_over = seat.until <= deed.now;
-        assert!(is_over || held(seat.session), "{context}: a seat is lost");
+        let may_be_gone = is_over || (deed.may_lose && seat.session == deed.session);
+        assert!(may_be_gone || held(seat.session), "{context}: a seat is lost");
     }
     let mut others = after.queue.iter().map(|place| place.session).peekable();
     for place in &before.queue {
@@ -148,7 +168,11 @@ fn die_everywhere(words: &[Word], before: &State, deed: &Deed) -> u64 {
         }
         // He comes again, and all is as if nothing had been.
         (deed.work)(&room);
-        assert_nobody_lost(before, &check(&room, deed.now), deed, writes);
+        let after = check(&room, deed.now);
+        assert_nobody_lost(before, &after, deed, writes);
+        if deed.may_lose {
+            assert_eq!(room.enter(deed.now).state(deed.session), SessionState::Unknown);
+        }
     }
     unreachable!("a deed has an end");
 }
@@ -158,7 +182,7 @@ fn whoever_dies_loses_nothing_but_his_own() {
     let mut runner = TestRunner::deterministic();
     let (mut deaths, mut compactions) = (0, 0);
     for history in 0..4 {
-        let words = memory((7 + history) << 10);
+        let words = memory((9 + history) << 10);
         let start = Start { size: 0, is_crowded: history % 2 == 0, rules: 40 + history as u16 };
         let mut world = World::new(&words, start);
         let most = compactions + COMPACTIONS;

@@ -1,6 +1,8 @@
 //! A room as one would write it without a thought for memory and time: lists of people.
 
 use super::super::*;
+use crate::core::histogram::Histogram;
+use crate::core::report::SessionState;
 use crate::core::room::pace;
 use crate::core::room::rules::{Order, Rules};
 
@@ -10,6 +12,7 @@ pub struct Waiting {
     pub session: u64,
     pub key: u64,
     pub network: u64,
+    pub since: u64,
     pub deadline: u64,
 }
 
@@ -44,6 +47,7 @@ pub struct Model {
     pub queue: Vec<Waiting>,
     pub seats: Vec<Seated>,
     pub counts: Counts,
+    pub waits: Histogram,
     /// What the bucket of admissions held, in thousandths, and when.
     admissions: (u64, u64),
     is_returning: bool,
@@ -68,6 +72,7 @@ impl Model {
             queue: Vec::new(),
             seats: Vec::new(),
             counts: Counts::default(),
+            waits: Histogram::default(),
             admissions: (0, 0),
             is_returning: false,
         }
@@ -124,7 +129,8 @@ impl Model {
         // Only who takes a place moves others, and whoever is absent may be taken out by that.
         self.drop(|waiting| waiting.deadline < said.now && (said.is_gone)(waiting.session));
         let session = visit.session;
-        self.queue.push(Waiting { session, key, network, deadline: said.now });
+        let since = said.now;
+        self.queue.push(Waiting { session, key, network, since, deadline: said.now });
         self.counts.entered += 1;
         self.answer(visit, said, true)
     }
@@ -144,6 +150,27 @@ impl Model {
             self.counts.provisional += 1;
         }
         is_seated
+    }
+
+    pub fn state(&self, session: u64, now: u64) -> SessionState {
+        if let Some(seat) = self.seats.iter().find(|seat| seat.session == session) {
+            let left = seat.until - now;
+            return SessionState::Active { left, is_provisional: seat.is_provisional };
+        }
+        let Some(place) = self.queue.iter().position(|waiting| waiting.session == session) else {
+            return SessionState::Unknown;
+        };
+        let waited = now.saturating_sub(self.queue[place].since);
+        SessionState::Waiting { position: place as u64 + 1, wait: 0, waited }
+    }
+
+    pub fn remove(&mut self, session: u64) -> bool {
+        let (seats, waiting) = (self.seats.len(), self.queue.len());
+        self.seats.retain(|seat| seat.session != session);
+        self.queue.retain(|waiting| waiting.session != session);
+        let is_unseated = self.seats.len() < seats;
+        self.counts.ended += u64::from(is_unseated);
+        is_unseated || self.queue.len() < waiting
     }
 
     pub fn sweep(&mut self, now: u64) {
@@ -214,7 +241,10 @@ impl Model {
         };
         if is_next {
             self.admitted(said.now);
-            self.queue.remove(place);
+            let left = self.queue.remove(place);
+            if !is_new {
+                self.waits.add(said.now.saturating_sub(left.since), 1);
+            }
             let end = said.now + self.rules.session;
             let until = self.rules.idle.map_or(end, |idle| end.min(said.now + idle));
             let session = visit.session;

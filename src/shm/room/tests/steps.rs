@@ -21,6 +21,10 @@ pub enum Step {
     Lag { time: u8 },
     /// Those who are absent are taken out.
     Sweep,
+    /// An operator asks for somebody.
+    Ask { who: u16 },
+    /// An operator takes somebody out.
+    Remove { who: u16 },
     /// A parameter changes.
     Change { parameter: u8, value: u16 },
 }
@@ -50,13 +54,15 @@ pub fn step() -> impl Strategy<Value = Step> {
         12 => (0..2_000_u16).prop_map(|time| Step::Pass { time }),
         4 => any::<u8>().prop_map(|time| Step::Lag { time }),
         2 => Just(Step::Sweep),
+        4 => who().prop_map(|who| Step::Ask { who }),
+        2 => who().prop_map(|who| Step::Remove { who }),
         1 => (any::<u8>(), any::<u16>()).prop_map(|(parameter, value)| Step::Change { parameter, value }),
     ]
 }
 
 /// How a history may begin.
 pub fn start() -> impl Strategy<Value = Start> {
-    (6..16_usize, any::<bool>(), any::<u16>()).prop_map(|(size, is_crowded, rules)| Start {
+    (8..18_usize, any::<bool>(), any::<u16>()).prop_map(|(size, is_crowded, rules)| Start {
         size,
         is_crowded,
         rules,

@@ -8,6 +8,7 @@ use super::model::{Counts, Model, Said};
 use super::steps::{mix, Start, Step};
 use super::{rules, BIRTH};
 use crate::core::rate::Rate;
+use crate::core::report::SessionState;
 use crate::core::room::pace;
 use crate::core::room::rules::{Order, Rules};
 
@@ -72,7 +73,7 @@ impl<'a> World<'a> {
             }
             Step::Again { who, key } => {
                 if let Some(who) = self.somebody(who) {
-                    self.people[who].key = self.name(key.into());
+                    self.people[who].key = self.key(key);
                     self.arrive(who);
                 }
             }
@@ -82,6 +83,8 @@ impl<'a> World<'a> {
             Step::Pass { time } => self.pass(time.into()),
             Step::Lag { time } => self.lag = (time % 16).into(),
             Step::Sweep => self.sweep(),
+            Step::Ask { who } => _ = self.somebody(who).map(|who| self.ask(who)),
+            Step::Remove { who } => _ = self.somebody(who).map(|who| self.remove(who)),
             Step::Change { parameter, value } => self.change(parameter, value.into()),
         }
         if !matches!(step, Step::Lag { .. }) {
@@ -98,9 +101,12 @@ impl<'a> World<'a> {
         let state = invariants::check(&self.room, self.now);
         self.model.enter(self.now);
         let queue = state.queue.iter();
-        let queue = queue.map(|place| (place.session, place.key, place.network, place.deadline));
+        let queue = queue
+            .map(|place| (place.session, place.key, place.network, place.deadline, place.since));
         let expected = self.model.queue.iter();
-        let expected = expected.map(|one| (one.session, one.key, one.network, one.deadline));
+        let expected = expected.map(|one| {
+            (one.session, one.key, one.network, one.deadline, places::moment(one.since))
+        });
         assert_eq!(queue.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         let mut seats = self.model.seats.clone();
         seats.sort_unstable_by_key(|seat| seat.session);
@@ -109,8 +115,7 @@ impl<'a> World<'a> {
         let seats = state.seats.iter();
         let seats = seats.map(|seat| (seat.session, seat.until, seat.end, seat.is_provisional));
         assert_eq!(seats.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-        let section = self.room.enter(self.now);
-        let counted = |counter| section.counted(counter);
+        let counted = |counter| self.room.counted(counter);
         let counts = Counts {
             entered: counted(Counter::Entered),
             admitted: counted(Counter::Admitted),
@@ -121,6 +126,10 @@ impl<'a> World<'a> {
             polls: counted(Counter::Polls),
         };
         assert_eq!(counts, self.model.counts);
+        let waits = self.room.waits();
+        assert_eq!(waits.count(), self.model.waits.count());
+        let (sum, expected) = (waits.sum(), self.model.waits.sum());
+        assert!(sum.abs_diff(expected) <= waits.count() * 64, "{sum} and {expected}");
     }
 
     /// Nobody new comes. Whoever polls in time is admitted in the end, and the room closes.
@@ -163,6 +172,10 @@ impl<'a> World<'a> {
         }
     }
 
+    fn key(&self, number: u8) -> u64 {
+        self.name(number.into()) & HIGH_MAX
+    }
+
     fn somebody(&self, who: u16) -> Option<usize> {
         // Those who came lately.
         let back = usize::from(who).checked_rem(self.people.len().min(200))?;
@@ -187,7 +200,7 @@ impl<'a> World<'a> {
         };
         self.people.push(Person {
             visit,
-            key: self.name(key.into()),
+            key: self.key(key),
             is_faithful,
             due: None,
             deadline: 0,
@@ -304,6 +317,40 @@ impl<'a> World<'a> {
         let is_seated = self.room.enter(now).is_seated(session);
         self.model.enter(now);
         assert_eq!(is_seated, self.model.is_seated(session, now));
+    }
+
+    /// What an operator is told.
+    fn ask(&mut self, who: usize) {
+        let (session, now) = (self.people[who].visit.session, self.now - self.lag);
+        let said = self.room.enter(now).state(session);
+        self.model.enter(now);
+        match (said, self.model.state(session, now)) {
+            (
+                SessionState::Waiting { position, waited, .. },
+                SessionState::Waiting { position: expected, waited: exactly, .. },
+            ) => {
+                assert_eq!(position, expected);
+                assert!(waited.abs_diff(exactly) <= 64, "{waited} ms, {exactly} ms");
+            }
+            (said, expected) => assert_eq!(said, expected),
+        }
+        let room = &self.room;
+        let provisional = self.model.seats.iter().filter(|seat| seat.is_provisional).count();
+        assert_eq!(room.waiting(), self.model.queue.len() as u64);
+        assert_eq!(room.active(), self.model.seats.len() as u64);
+        assert_eq!(room.provisional(), provisional as u64);
+    }
+
+    /// An operator takes somebody out.
+    fn remove(&mut self, who: usize) {
+        let (session, now) = (self.people[who].visit.session, self.now - self.lag);
+        let is_removed = self.room.enter(now).remove(session);
+        self.model.enter(now);
+        assert_eq!(is_removed, self.model.remove(session));
+        assert_eq!(self.room.enter(now).state(session), SessionState::Unknown);
+        if is_removed {
+            self.expect(who, None);
+        }
     }
 
     fn pass(&mut self, time: u64) {
