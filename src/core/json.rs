@@ -47,7 +47,6 @@ pub fn object(
     out.write_all(b"}")
 }
 
-#[allow(clippy::missing_errors_doc)] // Said above, once for all.
 impl Object<'_> {
     /// Writes a member.
     pub fn member(

@@ -47,13 +47,11 @@ pub fn status(status: &Status, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// `limits/NAME`: a zone of limits.
-#[allow(clippy::missing_errors_doc)]
 pub fn limit(limit: &Limit, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| limit.write_members(object.member("limit", &limit.name)?))
 }
 
 /// `limits/NAME?key=K`: a key of a zone.
-#[allow(clippy::missing_errors_doc)]
 pub fn key(limit: &[u8], state: &KeyState, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| {
         object
@@ -65,7 +63,6 @@ pub fn key(limit: &[u8], state: &KeyState, out: &mut impl Write) -> io::Result<(
 }
 
 /// `limits/NAME?top=N`: the heaviest keys of a zone, the heaviest first.
-#[allow(clippy::missing_errors_doc)]
 pub fn top(limit: &[u8], keys: &[KeyState], out: &mut impl Write) -> io::Result<()> {
     document(out, |object| {
         object.member("limit", limit)?.objects("top", keys, |state, object| {
@@ -77,13 +74,11 @@ pub fn top(limit: &[u8], keys: &[KeyState], out: &mut impl Write) -> io::Result<
 }
 
 /// `rooms/NAME`: a room.
-#[allow(clippy::missing_errors_doc)]
 pub fn room(room: &Room, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| room.write_members(object.member("room", &room.name)?))
 }
 
 /// `rooms/NAME?session=S`: a session of a room; of one that it does not know, the error that says so.
-#[allow(clippy::missing_errors_doc)]
 pub fn session(
     room: &[u8],
     session: &[u8],
@@ -115,7 +110,6 @@ pub fn session(
 }
 
 /// `history.json`: the last minutes.
-#[allow(clippy::missing_errors_doc)]
 pub fn history(history: &History, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| {
         object
@@ -127,13 +121,11 @@ pub fn history(history: &History, out: &mut impl Write) -> io::Result<()> {
 }
 
 /// `buffers`: what was measured of the buffers of what a filter takes, what they are set to, and what is advised.
-#[allow(clippy::missing_errors_doc)]
 pub fn buffers(measured: &Buffers, filter: Filter, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| buffers::write_members(measured, filter, object))
 }
 
 /// The answer to what cannot be answered.
-#[allow(clippy::missing_errors_doc)]
 pub fn error(status: u16, text: &str, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| {
         object.object("error", |error| {
