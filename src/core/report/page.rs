@@ -38,8 +38,8 @@ const PAGE: &str = concat!(
 /// The `Content-Security-Policy` that lets in the page's own style and script and nothing else, and lets it ask only
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-X7DF6ivyx8HuqLAY2Zx01UEQOe1Aad7G+oJg33cRFro='; \
-    script-src 'sha256-DrgSLIxdNN0zNxEy/3L7bTV4/vG8I/zKtwidRQql/50='; \
+    style-src 'sha256-u4OyvExwBQ6YOV6NYjj//ibTGhf3vtBvSQZ9ogW3rdc='; \
+    script-src 'sha256-N9OuSwev3MAdLkdXe5uRENtyvwDUqLzooHplFoA56Us='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

@@ -1,7 +1,8 @@
-const meter = (label, value, most, note) =>
+// How much of something is taken. Some things may well be full.
+const meter = (label, value, most, { note, mayFill } = {}) =>
   make("div", { key: label, class: "meter" },
     make("span", null, label), make("b", null, count(value), most ? make("small", null, " of " + count(most)) : null),
-    most ? make("meter", { "aria-label": label, min: 0, max: most, high: most * 0.9, optimum: 0, value }) : null,
+    most ? make("meter", { "aria-label": label, min: 0, max: most, high: mayFill ? undefined : most * 0.9, optimum: 0, value }) : null,
     note && make("small", null, note));
 
 // What of a limit is looked at closely: its heaviest keys, while they are open.
@@ -37,11 +38,12 @@ const limit = ([name, limit]) => {
   return make("article", { key: "limit " + name },
     make("h3", null, name),
     make("p", { class: "quiet" }, make("code", null, limit.rate), " for each ", make("code", null, limit.key)),
-    chart({ id: "limit " + name, title: "Requests", unit: "per second", bands, samples, format: rate, isStacked: true,
-      current: bands.map(({ pick }) => perSecond(samples, pick)) }),
-    make("div", { class: "meters" },
-      meter("Keys", limit.keys, limit.capacity),
-      meter("Evicted", limit.evicted), meter("Evicted in debt", limit.evicted_in_debt)),
+    make("div", { class: "beside" },
+      chart({ id: "limit " + name, title: "Requests", unit: "per second", bands, samples, format: rate, isStacked: true,
+        current: bands.map(({ pick }) => perSecond(samples, pick)) }),
+      make("div", { class: "meters" },
+        meter("Keys", limit.keys, limit.capacity),
+        meter("Evicted", limit.evicted), meter("Evicted in debt", limit.evicted_in_debt))),
     heaviest(name));
 };
 

@@ -5,8 +5,8 @@ const figure = (name, value, note) =>
 const figures = (...all) => make("dl", { class: "figures" }, ...all);
 
 // Columns whose names begin with a space are of numbers.
-const table = (caption, columns, rows, isWide) =>
-  make("div", { class: "scroll", tabindex: isWide ? 0 : undefined, role: isWide ? "group" : undefined, "aria-label": isWide ? caption : undefined },
+const table = (caption, columns, rows) =>
+  make("div", { class: "scroll" },
     make("table", null,
       make("caption", null, caption),
       make("thead", null, make("tr", null, ...columns.map((name) => make("th", { key: name, scope: "col", class: name[0] === " " ? "number" : undefined }, name.trim())))),
@@ -57,10 +57,10 @@ const outcomeRows = ({ lookups }, samples) => {
 };
 
 const serverRows = ({ servers }) =>
-  servers.map(({ address, connections, in_flight, questions, reconnects, failures, timeouts }) => {
+  servers.map(({ address, connections, in_flight, reconnects, failures, timeouts }) => {
     const totals = ofAnswers((status) => status.sendfile?.servers.find((server) => server.address === address));
     const asked = perSecond(totals, (server) => server.questions);
-    return { key: address, cells: [make("code", null, address), count(connections), count(in_flight), rate(asked), count(questions), count(reconnects), count(failures), count(timeouts)] };
+    return { key: address, cells: [make("code", null, address), count(connections), count(in_flight), rate(asked), count(reconnects), count(failures), count(timeouts)] };
   });
 
 const cacheRows = ({ caches }) =>
@@ -84,7 +84,7 @@ const lookups = ({ sendfile }) => {
     make("div", { class: "tables" },
       table("Outcomes", ["Outcome", " Per second", " Share", " Mean time", " Total"], outcomeRows(sendfile, samples)),
       make("div", null,
-        table("Servers", ["Server", " Connections", " Asked now", " Per second", " Questions", " Reconnects", " Failures", " Timeouts"], serverRows(sendfile), true),
+        table("Servers", ["Server", " Connections", " In flight", " Per second", " Reconnects", " Failures", " Timeouts"], serverRows(sendfile)),
         Object.keys(sendfile.caches).length > 0 &&
           table("Caches", ["Cache", " Size", " Entries", " Misses", " Evicted"], cacheRows(sendfile))))));
 };

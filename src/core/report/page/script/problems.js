@@ -20,7 +20,8 @@ const lookupProblems = ({ sendfile }) => {
   const found = [];
   const samples = samplesOf("sendfile");
   const failed = lately(samples, failuresOf), asked = lately(samples, asksOf), stale = lately(samples, ({ stale }) => stale);
-  if (failed) {
+  // Anybody may ask for what is invalid.
+  if (failed > lately(samples, ({ invalid }) => invalid) || failed >= asked / 100) {
     const parts = FAILED.map((outcome) => [lately(samples, (totals) => totals[outcome]), outcome]).filter(([by]) => by);
     const named = parts.map(([by, outcome]) => count(by) + " " + outcome).join(", ");
     found.push(problem(failed >= asked / 100, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
@@ -66,7 +67,7 @@ const roomProblems = ({ rooms }) =>
     }
     if (room.estimated_wait_seconds > 600)
       found.push(problem(false, "rooms", "wait " + name, `Room ${name}: who comes now waits ${time(room.estimated_wait_seconds)}`));
-    if (room.waiting > 20 && room.waiting > 1.2 * before)
+    if (room.waiting > before + 50 && room.waiting > 1.5 * before)
       found.push(problem(false, "rooms", "growth " + name, `Room ${name}: its queue has grown from ${count(before)} to ${count(room.waiting)} in five minutes`));
     if (rebuilt) found.push(problem(false, "rooms", "mended " + name, `Room ${name} was mended after a worker's death`));
     return found;
@@ -79,11 +80,11 @@ const bufferProblems = ({ buffers }) => {
     for (const item of list) {
       const all = of(item);
       if (all && item.advice.state === "change")
-        found.push(problem(false, "buffers", what + placeOf(item), `${placeOf(item)}: ${plural(all, what)} too big for the buffer`));
+        found.push(problem(false, "buffers", what + placeOf(item), `${placeOf(item)}: ${plural(all, "header")} of ${what} too big for the buffer`));
     }
   };
-  tooBig(buffers.locations, ({ measured }) => measured.upstream.header_too_big, "header of upstreams", "headers of upstreams");
-  tooBig(buffers.servers, (server) => server.header_too_big, "header of requests", "headers of requests");
+  tooBig(buffers.locations, ({ measured }) => measured.upstream.header_too_big, "upstreams");
+  tooBig(buffers.servers, (server) => server.header_too_big, "requests");
   for (const item of buffers.locations) {
     const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
     if (item.advice.state !== "change") continue;

@@ -17,15 +17,17 @@ const room = ([name, room]) => {
     .map((column) => ({ key: column, cells: [column.replaceAll("_", " "), UNKNOWN, count(room[column])] }));
   return make("article", { key: "room " + name },
     make("h3", null, name),
-    make("div", { class: "meters" },
-      meter("Seats taken", room.active, room.max_active, room.provisional ? count(room.provisional) + " not come back yet" : null),
-      meter("Waiting", room.waiting, room.max_waiting)),
-    figures(
-      figure("Who comes now waits", time(room.estimated_wait_seconds)),
-      figure("Waited p50", time(room.wait.p50_seconds)), figure("p90", time(room.wait.p90_seconds))),
-    chart({ id: "room " + name, title: "Visitors", unit: "", bands, samples, format: count,
-      current: [room.waiting, room.active] }),
-    table("Visitors", ["Visitors", " Per minute", " Total"], [...flow, ...other]));
+    make("div", { class: "beside" },
+      chart({ id: "room " + name, title: "Seats and queue", unit: "visitors", bands, samples, format: count,
+        current: [room.waiting, room.active] }),
+      make("div", null,
+        make("div", { class: "meters" },
+          meter("Seats", room.active, room.max_active, { mayFill: true, note: room.provisional ? count(room.provisional) + " not come back yet" : null }),
+          meter("Waiting", room.waiting, room.max_waiting)),
+        figures(
+          figure("Who comes now waits", time(room.estimated_wait_seconds)),
+          figure("Waited p50", time(room.wait.p50_seconds)), figure("p90", time(room.wait.p90_seconds))))),
+    table("Visitors", ["Outcome", " Per minute", " Total"], [...flow, ...other]));
 };
 
 const rooms = ({ rooms: all }) => {

@@ -6,13 +6,16 @@ const NOW = 10;
 const LATELY = 60;
 const OUTCOMES = ["hit", "found", "miss", "miss_cached", "stale", "error", "timeout", "invalid"];
 
-let answers = [], history = new Map(), ahead;
+let answers = [], history = new Map(), ahead = NaN;
 
-// The server's clock, which tells whole seconds, by the browser's own, which goes on evenly.
+// The server's clock, which tells whole seconds, by the browser's own, which goes on evenly. Where they part, because
+// one of them was set or the browser slept, only what the module has kept counts.
 const own = () => performance.now() / 1000;
 const now = () => own() + ahead;
 const setClock = (told) => {
-  if (ahead === undefined || Math.abs(told - now()) > 2) ahead = told - own();
+  if (Math.abs(told - now()) <= 2) return;
+  ahead = told - own();
+  answers = [];
 };
 
 const lookupTotals = ({ lookups }) =>
@@ -39,6 +42,8 @@ const remember = ({ time, interval_seconds: interval, series }) => {
 
 const hear = (status) => {
   setClock(status.time);
+  // Two that came at almost the same time would say nothing of a rate.
+  if (answers.length && answers[answers.length - 1].time > now() - 1) answers.pop();
   answers.push({ time: now(), status });
   answers = answers.filter(({ time }) => time > now() - SPAN);
   // Whole answers are only needed for what has happened lately.
