@@ -1,0 +1,139 @@
+//! The status interface, asked by HTTP.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{anyhow, bail, ensure, Context, Result};
+use serde::de::DeserializeOwned;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Error};
+
+use super::model::{self, History, Refusal, Status};
+
+/// Of one request, from its beginning to the last byte of the answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// More than an answer for thousands of zones and locations has.
+const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// Asks one status interface. Each request has a connection of its own: one that was kept may have belonged to a
+/// server that has been restarted since.
+pub struct Client {
+    agent: Agent,
+    /// With a slash at its end.
+    location: String,
+}
+
+impl Client {
+    /// For the location of a `smart_api`; `http://` may be left out.
+    pub fn new(url: &str) -> Result<Self> {
+        let location = location(url)?;
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(TIMEOUT))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_idle_connections(0)
+            .proxy(None)
+            .user_agent(concat!("ngx-smart/", env!("CARGO_PKG_VERSION")));
+        if location.starts_with("https:") {
+            config = config.tls_config(tls()?);
+        }
+        Ok(Client { agent: config.build().into(), location })
+    }
+
+    pub fn status(&self) -> Result<Status> {
+        self.get("status.json")
+    }
+
+    pub fn history(&self) -> Result<History> {
+        self.get("history.json")
+    }
+
+    fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        let url = format!("{}{name}", self.location);
+        self.ask(&url).with_context(|| url)
+    }
+
+    fn ask<T: DeserializeOwned>(&self, url: &str) -> Result<T> {
+        let mut response = self.agent.get(url).call().map_err(said)?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+        let body = body.map_err(said)?;
+        match status {
+            200 => model::parse(&body),
+            300..=399 => bail!("answered {status}: it refers to another address"),
+            _ => match model::parse::<Refusal>(&body) {
+                Ok(refusal) => bail!("answered {status}: {}", refusal.error.text),
+                Err(_) => bail!("answered {status}"),
+            },
+        }
+    }
+}
+
+fn location(url: &str) -> Result<String> {
+    let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let is_http = url.starts_with("http://") || url.starts_with("https://");
+    ensure!(is_http, "{url}: the URL must begin with http:// or https://");
+    ensure!(
+        !url.contains(['?', '#']),
+        "{url}: the URL of the location is wanted, without arguments"
+    );
+    // Whoever gives the address of the page's data means the page.
+    let url = url.strip_suffix("status.json").unwrap_or(&url);
+    Ok(if url.ends_with('/') { url.to_owned() } else { format!("{url}/") })
+}
+
+/// What the system trusts.
+fn tls() -> Result<TlsConfig> {
+    let found = rustls_native_certs::load_native_certs();
+    let certificates: Vec<_> = found
+        .certs
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    ensure!(
+        !certificates.is_empty(),
+        "the system has no certificates to know a server by: install ca-certificates, or ask by http"
+    );
+    // No other library of this program speaks TLS, so nobody can have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Ok(TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(certificates))).build())
+}
+
+/// What has gone wrong, in the words of an operator.
+fn said(error: Error) -> anyhow::Error {
+    match error {
+        Error::Timeout(_) => anyhow!("no answer within {} s", TIMEOUT.as_secs()),
+        Error::HostNotFound => anyhow!("there is no host of this name"),
+        Error::BodyExceedsLimit(_) => anyhow!("the answer has no end"),
+        Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            anyhow!("nothing listens there")
+        }
+        Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            anyhow!("the connection was closed before the answer was complete")
+        }
+        Error::Protocol(_) => anyhow!("what answers does not speak HTTP"),
+        error => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_may_be_written_in_several_ways() {
+        for (written, meant) in [
+            ("http://127.0.0.1/smart/", "http://127.0.0.1/smart/"),
+            ("http://127.0.0.1/smart", "http://127.0.0.1/smart/"),
+            ("127.0.0.1:8080/smart/", "http://127.0.0.1:8080/smart/"),
+            ("[::1]/smart/", "http://[::1]/smart/"),
+            ("https://www.example.org/smart/status.json", "https://www.example.org/smart/"),
+        ] {
+            assert_eq!(location(written).expect(written), meant);
+        }
+        for wrong in ["ftp://127.0.0.1/", "http://127.0.0.1/smart/?a", "unix:///tmp/x"] {
+            assert!(location(wrong).is_err(), "{wrong}");
+        }
+    }
+}

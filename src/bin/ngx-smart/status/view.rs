@@ -1,0 +1,333 @@
+//! The whole status as lines, the same for a snapshot and for a screen that stays.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::clean::Text;
+use super::format::{count, duration, latency, rate, share, size};
+use super::model::{Advice, Buffers, Limit, Quantiles, Room, Sendfile, State, Status};
+use super::rates::{Growth, Kind, Past, MINUTE, OUTCOMES};
+use super::table::{chart, wrapped, Table, BAD, FAINT, GOOD, PLAIN, STRONG};
+use super::verdict::place;
+
+/// What is shown, and how wide.
+pub struct View<'a> {
+    pub status: &'a Status,
+    pub past: &'a Past,
+    pub problems: &'a [String],
+    /// On the clock of `past`.
+    pub now: f64,
+    pub width: usize,
+    /// Whether the last minutes are shown as charts.
+    pub charts: bool,
+}
+
+/// Columns of what has a rate: its name, per second, something else, the total.
+const COLUMNS: [usize; 4] = [16, 9, 9, 13];
+/// What is left of a line for a chart, less than which is none.
+const BESIDE_CHART: usize = 2 + 16 + 2 + 9 + 2 + 9 + 2 + 13 + 2;
+const CHART_MIN: usize = 8;
+const CHART_MAX: usize = 60;
+
+/// Whether anything is wrong, in a line.
+pub fn headline(problems: &[String]) -> Line<'static> {
+    match problems.len() {
+        0 => Line::styled("All is well.", GOOD),
+        1 => Line::styled("Something is wrong:", BAD),
+        number => Line::styled(format!("{number} things are wrong:"), BAD),
+    }
+}
+
+/// All but the headline.
+pub fn lines(view: &View) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for problem in view.problems {
+        lines.extend(wrapped(Span::styled("! ", BAD), problem, PLAIN, view.width));
+    }
+    lines.extend(view.facts());
+    if let Some(sendfile) = &view.status.sendfile {
+        lines.extend(view.sendfile(sendfile));
+    }
+    for (name, limit) in &view.status.limits.0 {
+        lines.extend(view.limit(name, limit));
+    }
+    for (name, room) in &view.status.rooms.0 {
+        lines.extend(view.room(name, room));
+    }
+    if let Some(buffers) = &view.status.buffers {
+        lines.extend(view.buffers(buffers));
+    }
+    lines
+}
+
+impl View<'_> {
+    fn facts(&self) -> Vec<Line<'static>> {
+        let Status { ngx_smart, nginx, workers, process, time, configured, .. } = self.status;
+        let age = duration(time.saturating_sub(*configured) as f64);
+        let known = self.past.known(self.now).min(MINUTE);
+        let facts = format!(
+            "ngx-smart {ngx_smart}, {nginx}, {workers} workers, configured {age} ago, told by \
+             process {process}; rates of the last {known:.0} s"
+        );
+        wrapped(Span::raw(""), &facts, FAINT, self.width)
+    }
+
+    fn title(&self, title: &str, facts: &str) -> Vec<Line<'static>> {
+        let mut lines = vec![Line::default()];
+        lines.extend(wrapped(Span::raw(""), title, STRONG, self.width));
+        if !facts.is_empty() {
+            lines.extend(wrapped(Span::raw("  "), facts, PLAIN, self.width));
+        }
+        lines
+    }
+
+    fn growth(&self, kind: Kind, name: &Text, column: &str) -> Growth {
+        self.past.growth(kind, name, column, self.now, MINUTE).unwrap_or_default()
+    }
+
+    /// A chart, where there is room for one.
+    fn chart(&self, values: impl Fn(usize) -> Vec<Option<f64>>) -> String {
+        let room = self.width.saturating_sub(BESIDE_CHART).min(CHART_MAX);
+        if self.charts && room >= CHART_MIN {
+            chart(&values(room))
+        } else {
+            String::new()
+        }
+    }
+
+    fn rates(&self, kind: Kind, name: &Text, column: &str) -> String {
+        self.chart(|number| self.past.rates(kind, name, column, self.now, number))
+    }
+
+    fn sendfile(&self, sendfile: &Sendfile) -> Vec<Line<'static>> {
+        let Sendfile { lookups, in_flight, servers, caches, .. } = sendfile;
+        let facts = format!(
+            "{} in flight; the store answered in {}",
+            count(*in_flight),
+            quantiles(&sendfile.latency, latency)
+        );
+        let mut lines = self.title("LOOKUPS", &facts);
+        let mut table = Table::new(&["outcome", "/s", "mean", "total"], &COLUMNS);
+        for (outcome, ended) in OUTCOMES.iter().zip(lookups.all()) {
+            let name = Text::default();
+            let growth = self.growth(Kind::Sendfile, &name, outcome);
+            let time = self.growth(Kind::Sendfile, &name, &format!("{outcome}_time"));
+            // Where nothing ended so in the last minute: what it was before.
+            let mean = match (growth.count > 0.0, ended.count > 0) {
+                (true, _) => latency(time.count / growth.count / 1e6),
+                (false, true) => latency(ended.seconds / ended.count as f64),
+                (false, false) => "-".to_owned(),
+            };
+            let failed = matches!(*outcome, "error" | "timeout" | "invalid");
+            let style = row_style(ended.count, failed && growth.count > 0.0);
+            let cells = vec![(*outcome).to_owned(), rate(growth.rate()), mean, count(ended.count)];
+            table.row(style, cells, self.rates(Kind::Sendfile, &name, outcome));
+        }
+        lines.extend(table.lines(self.width));
+        if !servers.is_empty() {
+            lines.push(Line::default());
+            let titles = [
+                "server",
+                "asked/s",
+                "in flight",
+                "connections",
+                "failures",
+                "timeouts",
+                "reconnects",
+            ];
+            let mut table = Table::new(&titles, &COLUMNS);
+            for server in servers {
+                let asked = self.growth(Kind::Server, &server.address, "questions");
+                let numbers = [
+                    server.in_flight,
+                    server.connections,
+                    server.failures,
+                    server.timeouts,
+                    server.reconnects,
+                ];
+                let mut cells = vec![server.address.to_string(), rate(asked.rate())];
+                cells.extend(numbers.map(count));
+                table.row(PLAIN, cells, String::new());
+            }
+            lines.extend(table.lines(self.width));
+        }
+        if !caches.0.is_empty() {
+            lines.push(Line::default());
+            let titles = ["cache", "evicted/s", "size", "entries", "misses", "evicted"];
+            let mut table = Table::new(&titles, &COLUMNS);
+            for (name, cache) in &caches.0 {
+                let evicted = self.growth(Kind::Cache, name, "evicted");
+                let mut cells = vec![name.to_string(), rate(evicted.rate())];
+                cells.push(size(cache.size_bytes));
+                cells.extend([cache.entries, cache.misses, cache.evicted].map(count));
+                table.row(PLAIN, cells, String::new());
+            }
+            lines.extend(table.lines(self.width));
+        }
+        lines
+    }
+
+    fn limit(&self, name: &Text, limit: &Limit) -> Vec<Line<'static>> {
+        let facts = format!(
+            "{} at {}; {} of {} keys; {} evicted, {} of them in debt",
+            limit.key,
+            limit.rate,
+            count(limit.keys),
+            count(limit.capacity),
+            count(limit.evicted.saturating_add(limit.evicted_in_debt)),
+            count(limit.evicted_in_debt)
+        );
+        let mut lines = self.title(&format!("LIMIT {name}"), &facts);
+        let growth = |verdict: &str| self.growth(Kind::Limit, name, verdict);
+        let all: f64 =
+            ["passed", "delayed", "rejected"].map(|verdict| growth(verdict).count).iter().sum();
+        let mut table = Table::new(&["verdict", "/s", "share", "total"], &COLUMNS);
+        for (verdict, total) in [
+            ("passed", limit.passed),
+            ("delayed", limit.delayed),
+            ("rejected", limit.rejected),
+            ("delayed_dry_run", limit.delayed_dry_run),
+            ("rejected_dry_run", limit.rejected_dry_run),
+        ] {
+            let is_dry_run = verdict.ends_with("_dry_run");
+            if is_dry_run && total == 0 {
+                continue;
+            }
+            let growth = growth(verdict);
+            // A dry run lets pass what it counts.
+            let part = if all > 0.0 { share(growth.count / all) } else { "-".to_owned() };
+            let style = row_style(total, verdict == "rejected" && growth.count > 0.0);
+            let cells = vec![verdict.to_owned(), rate(growth.rate()), part, count(total)];
+            table.row(style, cells, self.rates(Kind::Limit, name, verdict));
+        }
+        lines.extend(table.lines(self.width));
+        lines
+    }
+
+    fn room(&self, name: &Text, room: &Room) -> Vec<Line<'static>> {
+        let wait = room.estimated_wait_seconds.map_or("cannot be foreseen".to_owned(), duration);
+        let mut facts = format!(
+            "who comes now waits: {wait}; those admitted waited {}",
+            quantiles(&room.wait, duration)
+        );
+        if room.provisional > 0 {
+            let provisional = count(room.provisional);
+            facts.push_str(&format!("; {provisional} seats of first visitors not back yet"));
+        }
+        if room.waiting_dry_run > 0 || room.full_dry_run > 0 {
+            let (wait, full) = (count(room.waiting_dry_run), count(room.full_dry_run));
+            facts.push_str(&format!(
+                "; a dry run would have made {wait} requests wait and turned {full} away"
+            ));
+        }
+        let mut lines = self.title(&format!("ROOM {name}"), &facts);
+        let mut table = Table::new(&["", "now", "of", ""], &COLUMNS);
+        for (what, column, number, most) in [
+            ("seats taken", "active", room.active, room.max_active),
+            ("waiting", "waiting", room.waiting, room.max_waiting),
+        ] {
+            let chart =
+                self.chart(|parts| self.past.highest(Kind::Room, name, column, self.now, parts));
+            let cells = vec![what.to_owned(), count(number), count(most), String::new()];
+            table.row(PLAIN, cells, chart);
+        }
+        lines.extend(table.lines(self.width));
+        let mut table = Table::new(&["", "/s", "", "total"], &COLUMNS);
+        for (what, total) in [
+            ("entered", room.entered),
+            ("admitted", room.admitted),
+            ("absent", room.absent),
+            ("refused", room.refused),
+        ] {
+            let growth = self.growth(Kind::Room, name, what);
+            let style = row_style(total, what == "refused" && growth.count > 0.0);
+            let cells = vec![what.to_owned(), rate(growth.rate()), String::new(), count(total)];
+            table.row(style, cells, self.rates(Kind::Room, name, what));
+        }
+        lines.extend(table.lines(self.width));
+        lines
+    }
+
+    fn buffers(&self, buffers: &Buffers) -> Vec<Line<'static>> {
+        let mut facts = String::new();
+        if buffers.unmeasured > 0 {
+            facts = format!(
+                "{} locations are not measured: smart_buffers_zone has no room for them",
+                count(buffers.unmeasured)
+            );
+        }
+        let mut lines = self.title("BUFFERS", &facts);
+        for location in &buffers.locations {
+            let measured = &location.measured;
+            let mut facts = vec![format!("{} requests", count(location.requests))];
+            for (number, what) in [
+                (measured.upstream.spilled, "answers written to files"),
+                (measured.request_bodies_spilled, "request bodies written to files"),
+                (measured.upstream.header_too_big, "upstream headers too big"),
+            ] {
+                if number > 0 {
+                    facts.push(format!("{} {what}", count(number)));
+                }
+            }
+            let place = place(&location.server, &location.location);
+            lines.extend(self.advice(&place, &facts.join(", "), &location.advice));
+        }
+        for server in &buffers.servers {
+            let mut facts = format!("{} request headers", count(server.header.count));
+            if server.header_too_big > 0 {
+                facts.push_str(&format!(", {} too big", count(server.header_too_big)));
+            }
+            let place = place(&server.server, &Text::default());
+            lines.extend(self.advice(&place, &facts, &server.advice));
+        }
+        lines
+    }
+
+    fn advice(&self, place: &str, facts: &str, advice: &Advice) -> Vec<Line<'static>> {
+        let (verdict, style) = match advice.state {
+            State::TooFewSamples => (
+                format!(
+                    "too few samples yet: {} of {}",
+                    count(advice.samples),
+                    count(advice.needed)
+                ),
+                FAINT,
+            ),
+            State::Fine => ("fine as it is".to_owned(), PLAIN),
+            State::Change => ("a change is advised".to_owned(), STRONG),
+        };
+        let mut lines =
+            wrapped(Span::raw("  "), &format!("{place}: {verdict} ({facts})"), style, self.width);
+        for directive in &advice.directives {
+            let now = directive.current.as_ref().map_or("unknown", Text::as_str);
+            let text = format!(
+                "{} {}; (now {now}) {}",
+                directive.directive, directive.advised, directive.reason
+            );
+            lines.extend(wrapped(Span::raw("    "), &text, PLAIN, self.width));
+        }
+        for remark in &advice.remarks {
+            lines.extend(wrapped(Span::raw("    "), remark.as_str(), FAINT, self.width));
+        }
+        lines
+    }
+}
+
+/// A row of what never happened is faint, one of what should not happen now is not.
+fn row_style(total: u64, is_bad: bool) -> Style {
+    match (total, is_bad) {
+        (_, true) => BAD,
+        (0, _) => FAINT,
+        _ => PLAIN,
+    }
+}
+
+fn quantiles(quantiles: &Quantiles, show: impl Fn(f64) -> String) -> String {
+    let Quantiles { count: number, p50_seconds, p90_seconds, p99_seconds } = *quantiles;
+    let show = |quantile: Option<f64>| quantile.map_or("-".to_owned(), &show);
+    if number == 0 {
+        return "- (none yet)".to_owned();
+    }
+    let [p50, p90, p99] = [p50_seconds, p90_seconds, p99_seconds].map(show);
+    format!("p50 {p50}, p90 {p90}, p99 {p99} (of {})", count(number))
+}
