@@ -20,7 +20,7 @@ use crate::shm::{words, Word};
 
 /// A structure in shared memory.
 pub trait Shared: Sized + 'static {
-    /// The directive that declares a zone of this kind.
+    /// The directive that declares a zone of this kind, as messages name it.
     const DIRECTIVE: &'static str;
 
     /// What the configuration says of a zone; it is new after each reload.
@@ -110,6 +110,16 @@ impl<T: Shared> Zone<T> {
             let argument = String::from_utf8_lossy(argument);
             return Err(format!("zone \"{argument}\" is too small").into());
         }
+        Self::declare_sized(cf, name, size, settings)
+    }
+
+    /// Declares a zone of a name and a size in bytes, which no directive says: one of our own.
+    pub fn declare_sized(
+        cf: Conf,
+        name: ngx_str_t,
+        size: usize,
+        settings: T::Settings,
+    ) -> Result<Self, Refusal> {
         let zone = Self::add(cf, &name, size)?;
         if let Some(declared) = zone.declared() {
             return Err(T::is_declared_twice(&name, &declared.settings).into());
@@ -174,6 +184,13 @@ impl<T: Shared> Zone<T> {
         // and only `init` changes it, before any request.
         unsafe { (*self.0.as_ptr()).data.cast::<Declared<T>>().as_ref() }
     }
+}
+
+/// Whether a process lives that has written its number into a zone.
+pub fn is_alive(process: u32) -> bool {
+    // SAFETY: signal 0 only asks; nginx numbers processes as the system does.
+    let asked = unsafe { libc::kill(process as libc::pid_t, 0) };
+    asked == 0 || nginx_sys::ngx_errno() != libc::ESRCH
 }
 
 /// The lock of a zone's slab pool, held.
