@@ -208,7 +208,7 @@ impl Directive for ZoneDirective {
             );
         }
         let (key, rate_text) = (cf.complex_value(&text)?, borrowed(rate_text));
-        let settings = Settings { text, key, ipv6_prefix, rate_text, rate };
+        let settings = Settings { text, key, is_address, ipv6_prefix, rate_text, rate };
         conf.zones.push(Zone::declare(cf, parameter, value, settings)?);
         Ok(())
     }

@@ -1,11 +1,15 @@
 //! What is told of limits and rooms, and what an operator may take out of them.
 
 use super::directives::Module;
-use super::room::zone::RoomZone;
-use super::zone::Zone;
+use super::room::zone::{within, RoomZone};
+use super::zone::{Settings, Zone};
+use crate::core::address::Address;
 use crate::core::report::{KeyState, Limit, Room, SessionState};
 use crate::nginx::module::running_main_conf;
+use crate::nginx::now;
 use crate::shm::limiter::counters::Counter;
+use crate::shm::limiter::{Limiter, Tag};
+use crate::shm::room::Counter as RoomCounter;
 
 /// All zones of limits, in the order of the configuration.
 pub fn limits() -> Vec<Limit> {
@@ -17,34 +21,42 @@ pub fn rooms() -> Vec<Room> {
     room_zones().iter().filter_map(room).collect()
 }
 
-/// What a limit holds of a key. `None`: there is no such limit.
+/// What a limit holds of a key; an address is in text, or the network in which it is. `None`: there is no such
+/// limit.
 pub fn key(limit: &[u8], key: &[u8]) -> Option<KeyState> {
-    zone(limit)?;
-    Some(KeyState { key: key.to_vec(), ..KeyState::default() })
+    let (limiter, settings) = zone(limit)?;
+    let bytes = settings.address(key, Address::parse);
+    let tag = limiter.tag(bytes.as_ref().map_or(key, Address::as_bytes));
+    Some(state(limiter, settings, tag, bytes.map_or_else(|| key.to_vec(), to_text)))
 }
 
-/// The keys that a limit has delayed or refused most often, the heaviest first. `None`: there is no such limit.
-pub fn heaviest(limit: &[u8], _most: usize) -> Option<Vec<KeyState>> {
-    zone(limit)?;
-    Some(Vec::new())
+/// The keys that a limit has delayed or refused most often, the heaviest first, but at most so many. `None`: there
+/// is no such limit.
+pub fn heaviest(limit: &[u8], most: usize) -> Option<Vec<KeyState>> {
+    let (limiter, settings) = zone(limit)?;
+    let told = limiter.heaviest(most).into_iter().map(|heavy| {
+        let address = settings.address(&heavy.name, Address::new);
+        let key = address.map_or(heavy.name, to_text);
+        KeyState { heavy: Some(heavy.count), ..state(limiter, settings, heavy.tag, key) }
+    });
+    Some(told.collect())
 }
 
 /// Forgets what a key owes to a limit. `None`: there is no such limit; else whether anything was held.
-pub fn forget_key(limit: &[u8], _key: &[u8]) -> Option<bool> {
-    zone(limit)?;
-    Some(false)
+pub fn forget_key(limit: &[u8], key: &[u8]) -> Option<bool> {
+    let (limiter, settings) = zone(limit)?;
+    let address = settings.address(key, Address::parse);
+    Some(limiter.forget(limiter.tag(address.as_ref().map_or(key, Address::as_bytes))))
 }
 
 /// What a room knows of a session, by the number that `$smart_limit_session` shows. `None`: there is no such room.
-pub fn session(room: &[u8], _session: u64) -> Option<SessionState> {
-    room_zone(room)?;
-    Some(SessionState::Unknown)
+pub fn session(room: &[u8], session: u64) -> Option<SessionState> {
+    within(room_zone(room)?, |room, section| section.state(room.session(session)))
 }
 
 /// Takes a session's seat or place from it. `None`: there is no such room; else whether it had one.
-pub fn remove_session(room: &[u8], _session: u64) -> Option<bool> {
-    room_zone(room)?;
-    Some(false)
+pub fn remove_session(room: &[u8], session: u64) -> Option<bool> {
+    within(room_zone(room)?, |room, section| section.remove(room.session(session)))
 }
 
 fn zones() -> &'static [Zone] {
@@ -55,16 +67,31 @@ fn room_zones() -> &'static [RoomZone] {
     running_main_conf::<Module>().map_or(&[], |main| &main.rooms)
 }
 
-fn zone(name: &[u8]) -> Option<&'static Zone> {
-    zones().iter().find(|zone| zone.name().as_bytes() == name)
+fn zone(name: &[u8]) -> Option<(&'static Limiter<'static>, &'static Settings)> {
+    let zone = zones().iter().find(|zone| zone.name().as_bytes() == name)?;
+    zone.get().zip(zone.settings())
 }
 
 fn room_zone(name: &[u8]) -> Option<&'static RoomZone> {
     room_zones().iter().find(|zone| zone.name().as_bytes() == name)
 }
 
+fn to_text(address: Address) -> Vec<u8> {
+    address.to_string().into_bytes()
+}
+
+fn state(limiter: &Limiter<'_>, settings: &Settings, tag: Tag, key: Vec<u8>) -> KeyState {
+    let held = limiter.held(tag, settings.rate.of_all(), now());
+    KeyState {
+        key,
+        excess: held.map(|held| held.excess.into()),
+        idle: held.map(|held| held.idle.into()),
+        heavy: None,
+    }
+}
+
 fn limit(zone: &Zone) -> Option<Limit> {
-    let (limiter, settings) = (zone.get()?, zone.settings()?);
+    let (limiter, settings) = zone.get().zip(zone.settings())?;
     Some(Limit {
         name: zone.name().as_bytes().to_vec(),
         key: settings.text.as_bytes().to_vec(),
@@ -74,7 +101,7 @@ fn limit(zone: &Zone) -> Option<Limit> {
         rejected: limiter.counted(Counter::Rejected),
         delayed_dry_run: limiter.counted(Counter::DelayedDryRun),
         rejected_dry_run: limiter.counted(Counter::RejectedDryRun),
-        keys: 0,
+        keys: limiter.keys(),
         capacity: limiter.capacity() as u64,
         evicted: limiter.counted(Counter::Evicted),
         evicted_in_debt: limiter.counted(Counter::EvictedInDebt),
@@ -82,11 +109,27 @@ fn limit(zone: &Zone) -> Option<Limit> {
 }
 
 fn room(zone: &RoomZone) -> Option<Room> {
-    let (room, settings) = (zone.get()?, zone.settings()?);
+    let room = zone.get()?;
+    // By the rules that all workers go by, those of an earlier configuration too.
+    let (rules, capacity) = (room.rules(), room.capacity() as u64);
     Some(Room {
         name: zone.name().as_bytes().to_vec(),
-        max_waiting: settings.rules.max_waiting.map_or(room.capacity() as u64, u64::from),
-        max_active: settings.rules.max_active.into(),
-        ..Room::default()
+        waiting: room.waiting(),
+        max_waiting: rules.max_waiting.map_or(capacity, u64::from),
+        active: room.active(),
+        max_active: rules.max_active.into(),
+        provisional: room.provisional(),
+        estimated_wait: within(zone, |_, section| section.estimated_wait()).flatten(),
+        entered: room.counted(RoomCounter::Entered),
+        admitted: room.counted(RoomCounter::Admitted),
+        absent: room.counted(RoomCounter::Absent),
+        expired: room.counted(RoomCounter::Ended),
+        refused: room.counted(RoomCounter::Full),
+        passed: room.counted(RoomCounter::Passed),
+        polls: room.counted(RoomCounter::Polls),
+        waiting_dry_run: room.counted(RoomCounter::WaitingDryRun),
+        full_dry_run: room.counted(RoomCounter::FullDryRun),
+        rebuilt: room.counted(RoomCounter::Rebuilt),
+        wait: room.waits(),
     })
 }

@@ -5,7 +5,7 @@ use std::ptr;
 
 use nginx_sys::{ngx_str_t, NGX_LOG_ERR};
 
-use crate::core::address;
+use crate::core::address::{self, Address};
 use crate::core::rate::Rate;
 use crate::core::NoMemory;
 use crate::nginx::conf::ComplexValue;
@@ -25,6 +25,8 @@ pub struct Settings {
     pub text: ngx_str_t,
     /// The key.
     pub key: ComplexValue,
+    /// Whether the key is a client's address, in bytes.
+    pub is_address: bool,
     /// How many bits of an IPv6 address make a key.
     pub ipv6_prefix: Option<u8>,
     /// The rate, as it is written.
@@ -32,6 +34,9 @@ pub struct Settings {
     /// The rate of every key, or where it is from.
     pub rate: RateOf,
 }
+
+/// [`Address::new`] or [`Address::parse`].
+type ReadAddress = fn(&[u8], Option<u8>) -> Option<Address>;
 
 /// The rate.
 #[derive(Clone, Copy)]
@@ -94,6 +99,11 @@ impl Settings {
             None => Ok(key),
             Some(network) => r.copy(&network).ok_or(NoMemory),
         }
+    }
+
+    /// The address that a key is, in text or in bytes. `None`: keys are none here, or this one is not.
+    pub fn address(&self, key: &[u8], read: ReadAddress) -> Option<Address> {
+        read(key, self.ipv6_prefix).filter(|_| self.is_address)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The care for those in a room of whom nothing is heard, by one of the workers.
 
-use super::zone::RoomZone;
+use super::zone::{within, RoomZone};
 use crate::nginx::{now, process};
 use crate::shm::room::Room;
 
@@ -13,6 +13,5 @@ const SLICES: usize = 16;
 pub fn sweep(zone: &RoomZone, from: u64, until: u64) -> Option<u64> {
     let is_ours = |room: &Room| !room.is_idle() && room.lease(process(), now(), until);
     zone.get().filter(|room| is_ours(room))?;
-    (0..SLICES)
-        .try_fold(from, |from, _| zone.exclusively(|room| room.enter(now()).sweep(from)).flatten())
+    (0..SLICES).try_fold(from, |from, _| within(zone, |_, section| section.sweep(from)).flatten())
 }

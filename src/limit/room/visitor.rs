@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::hash::{BuildHasher, RandomState};
 
 use super::conf::{RoomConf, Secure};
-use super::zone::Settings;
+use super::zone::{self, Settings};
 use crate::core::cookie::{find, Cookie, Found, SameSite};
 use crate::core::room::accept::{self, Wanted};
 use crate::core::token::{Keys, Nonce, Session, Token};
@@ -109,7 +109,7 @@ impl Visitor {
 
     /// Works in the room, under its lock.
     pub fn within<T>(&self, work: impl FnOnce(&'static Room<'static>, &Section) -> T) -> Option<T> {
-        self.room.zone.exclusively(|room| work(room, &room.enter(now())))
+        zone::within(&self.room.zone, work)
     }
 
     /// His visit, if he has a token.

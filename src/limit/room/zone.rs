@@ -11,7 +11,7 @@ use crate::core::token::Keys;
 use crate::nginx::log::Log;
 use crate::nginx::zone::{self, Shared};
 use crate::nginx::{now, random_words, time_of_day};
-use crate::shm::room::{Birth, Room};
+use crate::shm::room::{Birth, Room, Section};
 use crate::shm::Word;
 
 /// A zone of a room.
@@ -25,6 +25,14 @@ pub struct Settings {
     pub token: u64,
     /// What its tokens are signed with, once the configuration is accepted.
     pub keys: OnceCell<Keys>,
+}
+
+/// Works in a room, under its lock. `None`: its memory is not mapped.
+pub fn within<T>(
+    zone: &RoomZone,
+    work: impl FnOnce(&'static Room<'static>, &Section) -> T,
+) -> Option<T> {
+    zone.exclusively(|room| work(room, &room.enter(now())))
 }
 
 /// Lets what the directive says hold from now on, for the workers of the configuration before too. The master
