@@ -7,6 +7,8 @@ pub mod core;
 pub mod shm;
 
 #[cfg(feature = "nginx")]
+mod api;
+#[cfg(feature = "nginx")]
 mod buffers;
 #[cfg(feature = "nginx")]
 mod limit;
@@ -25,6 +27,7 @@ mod export {
 
     use nginx_sys::ngx_module_t;
 
+    use crate::api::ngx_http_smart_api_module;
     use crate::buffers::ngx_http_smart_buffers_module;
     use crate::limit::{ngx_http_smart_limit_filter_module, ngx_http_smart_limit_module};
     use crate::sendfile::ngx_http_smart_sendfile_module;
@@ -35,20 +38,22 @@ mod export {
 
     /// The modules.
     #[no_mangle]
-    pub static mut ngx_modules: [*const ngx_module_t; 5] = [
+    pub static mut ngx_modules: [*const ngx_module_t; 6] = [
         &raw const ngx_http_smart_sendfile_module,
         &raw const ngx_http_smart_limit_module,
         &raw const ngx_http_smart_buffers_module,
+        &raw const ngx_http_smart_api_module,
         &raw const ngx_http_smart_limit_filter_module,
         ptr::null(),
     ];
 
     /// Their names.
     #[no_mangle]
-    pub static mut ngx_module_names: [*const c_char; 5] = [
+    pub static mut ngx_module_names: [*const c_char; 6] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_smart_limit_module"),
         text(c"ngx_http_smart_buffers_module"),
+        text(c"ngx_http_smart_api_module"),
         text(c"ngx_http_smart_limit_filter_module"),
         ptr::null(),
     ];

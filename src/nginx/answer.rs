@@ -1,4 +1,4 @@
-//! Answers of a handler's own, given before the phase that makes the content.
+//! Answers of a handler's own.
 
 use nginx_sys::{
     ngx_buf_t, ngx_chain_t, ngx_http_core_get_method, ngx_http_discard_request_body,
@@ -16,15 +16,20 @@ use super::request::Request;
 pub struct Answer {
     /// The status.
     pub status: u16,
-    /// The media type, without parameters. The body is in UTF-8, which a `text` says.
+    /// The media type. The body is in UTF-8, which a `text` without parameters says.
     pub content_type: &'static str,
     /// The body: memory of the request, or static.
     pub body: &'static [u8],
 }
 
-/// Sends an answer, and ends the request. Its body, if it has one, is thrown away as it comes; who waits to
-/// be asked for it is not asked.
+/// Sends an answer, and ends the request.
 pub fn send(r: Request, answer: Answer) {
+    discard_body(r);
+    r.finalize(respond(r, answer));
+}
+
+/// Has the request's body, if it has one, thrown away as it comes; who waits to be asked for it is not asked.
+pub fn discard_body(r: Request) {
     let raw = r.raw();
     // SAFETY: the request is valid, and runs on whether or not its body can be read.
     unsafe {
@@ -33,11 +38,10 @@ pub fn send(r: Request, answer: Answer) {
             (*raw).set_keepalive(0);
         }
     }
-    r.finalize(respond(r, answer));
 }
 
-/// As `ngx_http_send_response`.
-fn respond(r: Request, answer: Answer) -> ngx_int_t {
+/// Sends an answer, as `ngx_http_send_response`; what it returns ends the request.
+pub fn respond(r: Request, answer: Answer) -> ngx_int_t {
     let raw = r.raw();
     let (body, is_last) = (answer.body, r.is_main());
     // SAFETY: the request is valid. What it is given to send is memory of its own, or static; nginx takes over the
@@ -45,10 +49,12 @@ fn respond(r: Request, answer: Answer) -> ngx_int_t {
     unsafe {
         set_status(r, answer.status);
         let out = &raw mut (*raw).headers_out;
-        (*out).content_type = borrowed(answer.content_type.as_bytes());
-        (*out).content_type_len = answer.content_type.len();
+        let media_type = answer.content_type;
+        (*out).content_type = borrowed(media_type.as_bytes());
+        (*out).content_type_len = media_type.find(';').unwrap_or(media_type.len());
         (*out).content_type_lowcase = std::ptr::null_mut();
-        if answer.content_type.starts_with("text/") {
+        if media_type.starts_with("text/") {
+            // nginx writes it behind a media type that has no parameters.
             (*out).charset = borrowed(b"utf-8");
         }
         (*out).content_length_n = body.len() as _;

@@ -73,6 +73,16 @@ impl Request {
             })
     }
 
+    /// Adds a `Location`, which nginx makes absolute if it is told to. The value is memory of the request or static.
+    /// `false`: there is no more memory.
+    pub fn set_location(self, value: &'static [u8]) -> bool {
+        const NAME: &str = "Location";
+        let is_added = self.add_header(NAME, value);
+        let field = self.sent(NAME).last().filter(|_| is_added);
+        // SAFETY: the request is valid, and the field in its list.
+        field.map(|field| unsafe { (*self.raw()).headers_out.location = field }).is_some()
+    }
+
     /// Takes all header fields of a name away from the response.
     pub fn remove_header(self, name: &'static str) {
         self.sent(name).for_each(remove);

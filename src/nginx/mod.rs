@@ -8,6 +8,7 @@
 
 pub mod answer;
 pub mod conf;
+pub mod content;
 pub mod event;
 pub mod filter;
 pub mod finished;
@@ -81,6 +82,25 @@ pub fn exiting() -> bool {
 pub fn worker() -> usize {
     // SAFETY: nginx sets the number when it starts a worker.
     unsafe { nginx_sys::ngx_worker }
+}
+
+/// How many workers the configuration asks for; one where nginx runs without a master.
+pub fn worker_count() -> u64 {
+    // SAFETY: a process that has started has a cycle, in which nginx's core has its own configuration; it sets the kind
+    // of process when it starts one.
+    unsafe {
+        if nginx_sys::ngx_process as u32 == nginx_sys::NGX_PROCESS_SINGLE {
+            return 1;
+        }
+        let core = *(*nginx_sys::ngx_cycle).conf_ctx.add(nginx_sys::ngx_core_module.index);
+        u64::try_from((*core.cast::<nginx_sys::ngx_core_conf_t>()).worker_processes).unwrap_or(0)
+    }
+}
+
+/// nginx's version, as it calls itself: `nginx/1.28.3`. It is that of the nginx that runs, because no other loads the
+/// module.
+pub fn version() -> &'static str {
+    nginx_sys::NGINX_VER.to_str().unwrap_or_default()
 }
 
 /// This process's number in the system.

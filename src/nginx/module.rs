@@ -11,7 +11,7 @@ use nginx_sys::{
 };
 
 use super::conf::{self, Conf, Refusal};
-use super::guard::{guard, report_panics};
+use super::guard::{count_panics_in, guard, report_panics};
 
 /// An HTTP module.
 pub trait Module: 'static {
@@ -229,8 +229,10 @@ unsafe fn main_conf_of<M: Module>(cycle: *const ngx_cycle_t) -> Option<&'static 
 unsafe extern "C" fn init_module<M: Module>(cycle: *mut ngx_cycle_t) -> ngx_int_t {
     guard(NGX_ERROR as ngx_int_t, || {
         // SAFETY: nginx passes the new cycle, which it has read; `ngx_cycle` is still the one before.
-        if let Some(main) = unsafe { main_conf_of::<M>(cycle) } {
-            M::accepted(main);
+        match unsafe { main_conf_of::<M>(cycle) } {
+            Some(main) => M::accepted(main),
+            // Without the block there is no zone of ours, in which they could be counted.
+            None => count_panics_in(None),
         }
         NGX_OK as ngx_int_t
     })

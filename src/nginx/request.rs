@@ -1,13 +1,14 @@
 //! A client's request.
 
+use std::ffi::c_void;
 use std::io;
 use std::ptr::{self, NonNull};
 
 use nginx_sys::{
     ngx_connection_t, ngx_http_complex_value, ngx_http_complex_value_t, ngx_http_finalize_request,
     ngx_http_get_flushed_variable, ngx_http_internal_redirect, ngx_http_request_t, ngx_int_t,
-    ngx_module_t, ngx_pnalloc, ngx_str_t, ngx_uint_t, NGX_DONE, NGX_HTTP_GET, NGX_HTTP_HEAD,
-    NGX_OK,
+    ngx_module_t, ngx_pnalloc, ngx_pool_cleanup_add, ngx_str_t, ngx_uint_t, NGX_DONE,
+    NGX_HTTP_DELETE, NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_OK,
 };
 
 use super::conf::ComplexValue;
@@ -57,6 +58,11 @@ impl Request {
         self.get().method & NGX_HTTP_HEAD as usize != 0
     }
 
+    /// Whether its method is DELETE.
+    pub fn is_delete(&self) -> bool {
+        self.get().method & NGX_HTTP_DELETE as usize != 0
+    }
+
     /// Whether its location has a content handler of its own, such as `proxy_pass`.
     pub fn has_content_handler(&self) -> bool {
         self.get().content_handler.is_some()
@@ -79,6 +85,16 @@ impl Request {
             0 => &[],
             // SAFETY: nginx keeps it in the request's header buffer, as long as the request.
             length => unsafe { std::slice::from_raw_parts(uri.data, length) },
+        }
+    }
+
+    /// What follows the question mark in the URI, as the client has written it: memory of the request.
+    pub fn arguments(&self) -> &'static [u8] {
+        let arguments = self.get().args;
+        match arguments.len {
+            0 => &[],
+            // SAFETY: nginx keeps them in the request's pool or header buffer, as long as it.
+            length => unsafe { std::slice::from_raw_parts(arguments.data, length) },
         }
     }
 
@@ -129,13 +145,13 @@ impl Request {
     }
 
     /// The pointer that belongs to `module` until an internal redirect, null at first.
-    pub fn context(&self, module: &ngx_module_t) -> *mut std::ffi::c_void {
+    pub fn context(&self, module: &ngx_module_t) -> *mut c_void {
         // SAFETY: nginx has a slot for every HTTP module.
         unsafe { *self.get().ctx.add(module.ctx_index) }
     }
 
     /// Sets that pointer.
-    pub fn set_context(&self, module: &ngx_module_t, context: *mut std::ffi::c_void) {
+    pub fn set_context(&self, module: &ngx_module_t, context: *mut c_void) {
         // SAFETY: as in `context`; nobody holds a reference to the slot.
         unsafe { *self.get().ctx.add(module.ctx_index) = context }
     }
@@ -159,6 +175,19 @@ impl Request {
             let copy = NonNull::new(ngx_pnalloc(self.get().pool, bytes.len()).cast::<u8>())?;
             copy.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len());
             Some(std::slice::from_raw_parts(copy.as_ptr(), bytes.len()))
+        }
+    }
+
+    /// Keeps bytes as long as the request. `None`: there is no more memory to note that.
+    pub fn keep(&self, bytes: Vec<u8>) -> Option<&'static [u8]> {
+        // SAFETY: the pool is valid; the cleanup's data is memory for a vector, which is written before anybody can run
+        // the cleanup, and whose bytes do not move until then.
+        unsafe {
+            let cleanup = ngx_pool_cleanup_add(self.get().pool, size_of::<Vec<u8>>()).as_mut()?;
+            let place = cleanup.data.cast::<Vec<u8>>();
+            place.write(bytes);
+            cleanup.handler = Some(drop_kept);
+            Some(&*ptr::from_ref((*place).as_slice()))
         }
     }
 
@@ -236,4 +265,9 @@ impl Request {
         // SAFETY: the request is valid.
         unsafe { ngx_http_finalize_request(self.raw(), rc) }
     }
+}
+
+unsafe extern "C" fn drop_kept(bytes: *mut c_void) {
+    // SAFETY: `Request::keep` has written a vector there; nginx runs a cleanup once.
+    unsafe { bytes.cast::<Vec<u8>>().drop_in_place() }
 }

@@ -9,6 +9,8 @@ pub mod buffers;
 pub mod cache;
 #[cfg(not(shuttle))]
 pub mod histogram;
+#[cfg(not(shuttle))]
+pub mod history;
 pub mod limiter;
 #[cfg(not(shuttle))]
 mod map;

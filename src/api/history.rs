@@ -1,0 +1,103 @@
+//! The samples of the last minutes: taken by whichever worker is first, told to whoever asks.
+
+use std::cell::RefCell;
+
+use super::directives::Module;
+use super::status::status;
+use super::zone::Zone;
+use crate::core::report::{History, Kind, Limit, Room, Sendfile, Status};
+use crate::core::NoMemory;
+use crate::nginx::event::{Event, Handler};
+use crate::nginx::log::Log;
+use crate::nginx::module::running_main_conf;
+use crate::nginx::{exiting, now, serves, time_of_day};
+use crate::shm::history::{self, Sample, VALUES};
+
+/// Milliseconds of a tick: between two samples.
+const TICK: u64 = 5_000;
+
+thread_local! {
+    static TIMER: RefCell<Option<Event>> = const { RefCell::new(None) };
+}
+
+/// Begins to take samples, in a process that serves requests, where a location has the interface.
+pub fn start() {
+    if memory().is_some() && serves() {
+        let mut timer = Event::new::<Sampling>(Log::cycle());
+        timer.keep_worker(false);
+        timer.at(now());
+        TIMER.set(Some(timer));
+    }
+}
+
+/// Ends.
+pub fn stop() {
+    TIMER.take();
+}
+
+fn memory() -> Option<&'static history::History<'static>> {
+    running_main_conf::<Module>()?.zone.as_ref().and_then(Zone::get)
+}
+
+/// The tick that it is now.
+fn tick() -> u32 {
+    // More than 600 years fit.
+    (now() / TICK + 1) as u32
+}
+
+struct Sampling;
+impl Handler for Sampling {
+    fn run() {
+        // What an exiting worker knows of zones may not be of the configuration that runs now.
+        let Some(memory) = memory().filter(|_| !exiting()) else { return };
+        if memory.begin(tick()) {
+            take(memory);
+        }
+        let next = u64::from(tick()) * TICK;
+        TIMER.with_borrow_mut(|timer| timer.iter_mut().for_each(|timer| timer.at(next)));
+    }
+}
+
+fn take(memory: &history::History<'static>) {
+    let Status { sendfile, limits, rooms, .. } = status();
+    let samples = sendfile.iter().map(of_sendfile).chain(limits.iter().map(of_limit));
+    memory.write(tick(), samples.chain(rooms.iter().map(of_room)));
+}
+
+fn of_sendfile(sendfile: &Sendfile) -> Sample<'_> {
+    let counts = sendfile.outcomes.iter().map(|outcome| outcome.count);
+    let times = sendfile.outcomes.iter().map(|outcome| outcome.time);
+    Sample { kind: Kind::Sendfile, name: b"", values: values(counts.chain(times)) }
+}
+
+fn of_limit(limit: &Limit) -> Sample<'_> {
+    let Limit { passed, delayed, rejected, delayed_dry_run, rejected_dry_run, .. } = *limit;
+    let values = values([passed, delayed, rejected, delayed_dry_run, rejected_dry_run]);
+    Sample { kind: Kind::Limit, name: &limit.name, values }
+}
+
+fn of_room(room: &Room) -> Sample<'_> {
+    let Room { waiting, active, entered, admitted, absent, refused, .. } = *room;
+    let values = values([waiting, active, entered, admitted, absent, refused]);
+    Sample { kind: Kind::Room, name: &room.name, values }
+}
+
+/// The values of a sample, in the order of [`Kind::columns`].
+fn values(columns: impl IntoIterator<Item = u64>) -> [u64; VALUES] {
+    let mut values = [0; VALUES];
+    values.iter_mut().zip(columns).for_each(|(value, column)| *value = column);
+    values
+}
+
+/// The last minutes.
+///
+/// # Errors
+/// There is no memory.
+pub fn report() -> Result<History, NoMemory> {
+    let Some(memory) = memory() else {
+        return Ok(History { interval: TICK, ..History::default() });
+    };
+    let began = u64::from(memory.last().saturating_sub(1)) * TICK;
+    let time = time_of_day().saturating_sub(now().saturating_sub(began) / 1_000);
+    Ok(History { interval: TICK, time, series: memory.read()? })
+}
