@@ -7,7 +7,6 @@
 #[cfg(not(shuttle))]
 pub mod buffers;
 pub mod cache;
-#[cfg(not(shuttle))]
 pub mod histogram;
 #[cfg(not(shuttle))]
 pub mod history;
