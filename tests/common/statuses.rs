@@ -1,5 +1,8 @@
 //! States that the status interface is to tell: all that there can be, nothing, and names that would do harm.
 
+// Every test file is a crate of its own and uses its own part of this one.
+#![allow(dead_code)]
+
 use ngx_http_smart_module::core::histogram::Histogram;
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::buffers::{self, Buffers, Chain, Host, Protocol};
