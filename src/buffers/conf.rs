@@ -1,6 +1,6 @@
 //! The configuration: which locations are measured, and whose requests are theirs.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::hash::Hasher;
 
 use nginx_sys::{ngx_flag_t, ngx_module_t};
@@ -71,11 +71,14 @@ pub struct LocationConf {
     pub measured: Option<&'static Measured>,
     /// Where the headers are measured that the server reads; of servers alone.
     pub server: Option<&'static Measured>,
+    /// The address of the configuration that the upstream of a worker's last request here had, and whose that is.
+    pub recent: Cell<(usize, Option<Passer>)>,
 }
 
 impl Default for LocationConf {
     fn default() -> Self {
-        Self { enabled: UNSET, budget: UNSET_UINT, measured: None, server: None }
+        let recent = Cell::new((0, None));
+        Self { enabled: UNSET, budget: UNSET_UINT, measured: None, server: None, recent }
     }
 }
 
@@ -159,10 +162,9 @@ impl MainConf {
     }
 
     /// Who has passed a request on whose upstream has its configuration at this address. `None`: who is not measured.
-    #[inline]
-    pub fn passer(&self, address: usize) -> Option<&Passer> {
+    pub fn passer(&self, address: usize) -> Option<Passer> {
         let place = self.passers.binary_search_by_key(&address, |(address, _)| *address).ok()?;
-        self.passers.get(place).map(|(_, passer)| passer)
+        self.passers.get(place).map(|(_, passer)| *passer)
     }
 
     /// Whether a record is still of this configuration.

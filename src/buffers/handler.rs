@@ -4,7 +4,7 @@
 //! body and for the upstream's answer, wherever `X-Accel-Redirect` or `error_page` has led since; the last location had
 //! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
 
-use super::conf::{Measured, Passer};
+use super::conf::{LocationConf, MainConf, Measured, Passer};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::nginx::finished::{log_handler, Upstream};
@@ -16,14 +16,15 @@ log_handler!(ngx_http_smart_buffers_handler, measure);
 fn measure(r: Request) {
     let main = r.main_conf::<Module>();
     let Some(zone) = main.zone else { return };
-    let last = r.location_conf::<Module>().measured;
+    let conf = r.location_conf::<Module>();
+    let last = conf.measured;
     let upstream = r.upstream();
-    let passer = upstream.and_then(|upstream| main.passer(upstream.conf()));
-    let Some(first) = passer.map(|passer| passer.location).or(last) else { return };
+    let passer = upstream.and_then(|upstream| passer(main, conf, upstream.conf()));
+    let Some(first) = passer.as_ref().map(|passer| passer.location).or(last) else { return };
     if let Some(record) = first.record(zone) {
         record.count(Counter::Requests);
         measure_body(r, record);
-        if let (Some(upstream), Some(passer)) = (upstream, passer) {
+        if let (Some(upstream), Some(passer)) = (upstream, &passer) {
             measure_upstream(upstream, passer, record);
         }
     }
@@ -33,6 +34,19 @@ fn measure(r: Request) {
     if r.is_http1() {
         measure_header(r, zone);
     }
+}
+
+/// Who has passed a request on, by the address of the configuration that its upstream has: most often who has passed on
+/// the one before it in this location.
+#[inline]
+fn passer(main: &MainConf, location: &LocationConf, address: usize) -> Option<Passer> {
+    let (recent, passer) = location.recent.get();
+    if recent == address {
+        return passer;
+    }
+    let passer = main.passer(address);
+    location.recent.set((address, passer));
+    passer
 }
 
 fn measure_body(r: Request, record: Record<'_>) {
@@ -54,8 +68,13 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
                 record.count(Counter::UpstreamSpilled);
             }
         }
-        None if upstream.header_was_too_big() => record.count(Counter::UpstreamHeaderTooBig),
-        None => {}
+        None => {
+            if let Some(size) = upstream.header_was_too_big_for() {
+                let (count, largest) =
+                    (Counter::UpstreamHeaderTooBig, Counter::UpstreamHeaderTooBigFor);
+                record.count_too_big(count, largest, size);
+            }
+        }
     }
 }
 
@@ -80,9 +99,12 @@ fn measure_last(r: Request, last: &Measured, zone: Zone, has_passed: bool) {
 fn measure_header(r: Request, zone: Zone) {
     let Some(server) = r.listening_conf::<Module>().server else { return };
     let Some(record) = server.record(zone) else { return };
-    match r.header_was_too_big() {
-        true => record.count(Counter::RequestHeaderTooBig),
-        false => {
+    match r.header_was_too_big_for() {
+        Some(size) => {
+            let (count, largest) = (Counter::RequestHeaderTooBig, Counter::RequestHeaderTooBigFor);
+            record.count_too_big(count, largest, size);
+        }
+        None => {
             let length = r.header_length();
             length.into_iter().for_each(|length| record.sizes(Size::RequestHeader).add(length));
         }

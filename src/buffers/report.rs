@@ -54,6 +54,7 @@ fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
             response: sizes(Size::UpstreamResponse),
             spilled: record.counted(Counter::UpstreamSpilled),
             header_too_big: record.counted(Counter::UpstreamHeaderTooBig),
+            header_too_big_for: record.counted(Counter::UpstreamHeaderTooBigFor),
         },
         response: sizes(Size::Response),
         gzip_ratio: sizes(Size::GzipRatio),
@@ -87,6 +88,7 @@ fn server(records: &Records<'_>, one: &Measured) -> Option<Server> {
         server: one.level.server_name().as_bytes().to_vec(),
         header: record.sizes(Size::RequestHeader).read(),
         header_too_big: record.counted(Counter::RequestHeaderTooBig),
+        header_too_big_for: record.counted(Counter::RequestHeaderTooBigFor),
         client_header_buffer_size: Some(one.level.client_header_buffer_size()),
         large_client_header_buffers: one.level.large_client_header_buffers(),
     })

@@ -15,6 +15,9 @@ use super::request::Request;
 /// The status of an upstream whose header cannot be read.
 const BAD_GATEWAY: usize = 502;
 
+/// The status of an upstream that goes on with another protocol.
+const SWITCHING_PROTOCOLS: usize = 101;
+
 /// What nginx answers where a request's header is too large (it logs 400 for 494), or its line is.
 const TOO_LARGE: [usize; 2] = [400, 414];
 
@@ -92,12 +95,11 @@ impl Request {
             let read = match raw.request_body.as_ref() {
                 None => 0,
                 Some(_) if raw.headers_in.content_length_n <= 0 => 0,
+                // Where the client has not told a length, nginx counts what the chunks hold.
+                Some(_) if raw.headers_in.content_length.is_null() => return None,
                 Some(body) if body.rest == 0 => raw.headers_in.content_length_n,
                 Some(_) => return None,
             };
-            if read > 0 && raw.headers_in.chunked() != 0 {
-                return None;
-            }
             u64::try_from(raw.request_length - read).ok()
         }
     }
@@ -116,10 +118,10 @@ impl Request {
         }
     }
 
-    /// Whether its header seems to have been too big for the buffers of the server that reads it: the status says that
-    /// something was wrong with it, and they are used up.
+    /// If its header seems to have been too big for the buffers of the server that reads it, the bytes of one of them:
+    /// the status says that something was wrong with it, and they are used up.
     #[inline]
-    pub fn header_was_too_big(self) -> bool {
+    pub fn header_was_too_big_for(self) -> Option<u64> {
         // SAFETY: the request is valid, and has had a connection of HTTP and a buffer to read from.
         unsafe {
             let raw = &*self.raw();
@@ -128,13 +130,14 @@ impl Request {
                 status => status,
             };
             if !TOO_LARGE.contains(&status) || raw.header_in.is_null() {
-                return false;
+                return None;
             }
             let connection = &*raw.http_connection;
             let server = *(*connection.conf_ctx).srv_conf.add(ngx_http_core_module.ctx_index);
             let server = &*server.cast::<ngx_http_core_srv_conf_t>();
             let is_full = (*raw.header_in).pos == (*raw.header_in).end;
-            is_full || connection.nbusy >= server.large_client_header_buffers.num
+            let buffers = &server.large_client_header_buffers;
+            (is_full || connection.nbusy >= buffers.num).then_some(buffers.size as u64)
         }
     }
 
@@ -184,7 +187,7 @@ impl Upstream {
         // SAFETY: as above.
         unsafe {
             let state = &*self.state;
-            if state.header_time == ngx_msec_t::MAX || (*self.upstream).upgrade() != 0 {
+            if state.header_time == ngx_msec_t::MAX || state.status == SWITCHING_PROTOCOLS {
                 return None;
             }
             let header = u64::try_from(state.bytes_received - state.response_length).ok()?;
@@ -194,16 +197,15 @@ impl Upstream {
         }
     }
 
-    /// Whether its header seems to have been too big: there is none, and the buffer is full.
+    /// If its header seems to have been too big, the bytes of the buffer: there is no header, and the buffer is full.
     #[inline]
-    pub fn header_was_too_big(self) -> bool {
+    pub fn header_was_too_big_for(self) -> Option<u64> {
         // SAFETY: as above.
         unsafe {
             let (state, buffer) = (&*self.state, &(*self.upstream).buffer);
-            state.header_time == ngx_msec_t::MAX
-                && state.status == BAD_GATEWAY
-                && !buffer.start.is_null()
-                && buffer.last == buffer.end
+            let is_full = !buffer.start.is_null() && buffer.last == buffer.end;
+            let has_none = state.header_time == ngx_msec_t::MAX && state.status == BAD_GATEWAY;
+            (has_none && is_full).then(|| (buffer.end as usize - buffer.start as usize) as u64)
         }
     }
 }
@@ -211,5 +213,5 @@ impl Upstream {
 fn is_spilled(pipe: &ngx_event_pipe_t) -> bool {
     // SAFETY: the file of a pipe is memory of its request.
     let file = unsafe { pipe.temp_file.as_ref() };
-    pipe.cacheable() == 0 && file.is_some_and(|file| file.offset > 0)
+    file.is_some_and(|file| file.offset > 0) && pipe.cacheable() == 0
 }

@@ -34,8 +34,12 @@ pub enum Counter {
     UpstreamSpilled,
     /// Headers of upstreams that were too big.
     UpstreamHeaderTooBig,
+    /// The largest buffer that one of them was too big for, in bytes.
+    UpstreamHeaderTooBigFor,
     /// Headers of requests that were too big.
     RequestHeaderTooBig,
+    /// The largest buffer that one of them was too big for, in bytes.
+    RequestHeaderTooBigFor,
     /// Answers of upstreams, by protocol: the first of five counters.
     Protocols,
 }
@@ -161,6 +165,13 @@ impl<'a> Record<'a> {
         self.0[1 + counter as usize].fetch_add(1, Relaxed);
     }
 
+    /// Counts one more of something too big for a buffer of so many bytes, the largest of which is kept.
+    #[inline]
+    pub fn count_too_big(&self, counter: Counter, largest: Counter, size: u64) {
+        self.count(counter);
+        self.0[1 + largest as usize].fetch_max(size, Relaxed);
+    }
+
     /// Counts one more answer of a protocol, which is a number below 5.
     #[inline]
     pub fn count_protocol(&self, protocol: usize) {
@@ -218,7 +229,8 @@ mod tests {
         let words = memory(2);
         let records = Records::create(&words).expect("room");
         let record = records.claim(1).expect("free");
-        record.count(Counter::RequestHeaderTooBig);
+        let (count, largest) = (Counter::RequestHeaderTooBig, Counter::RequestHeaderTooBigFor);
+        [4096, 8192, 1024].into_iter().for_each(|size| record.count_too_big(count, largest, size));
         (0..5).for_each(|protocol| record.count_protocol(protocol));
         let sizes = [
             Size::RequestHeader,
@@ -232,8 +244,9 @@ mod tests {
             record.sizes(size).add(value as u64);
             record.sizes(size).add(u64::MAX);
         }
+        assert_eq!((record.counted(count), record.counted(largest)), (3, 8192));
+        assert_eq!(record.counted(Counter::UpstreamHeaderTooBigFor), 0);
         assert_eq!(record.protocols(), [1; 5]);
-        assert_eq!(record.counted(Counter::RequestHeaderTooBig), 1);
         for (value, size) in sizes.into_iter().enumerate() {
             let read = record.sizes(size).read();
             assert_eq!((read.count(), read.quantile(1)), (2, Some(value as u64)));
