@@ -371,7 +371,7 @@ mod tests {
         assert_eq!(past.rates(Kind::Limit, &name, "passed", 1000.0, 1), [Some(10.0)]);
         let highest = past.highest(Kind::Limit, &name, "passed", 1000.0, 90);
         let known: Vec<_> = highest.iter().flatten().copied().collect();
-        assert_eq!(known, [50.0, 100.0]);
+        assert_eq!(known, [0.0, 50.0, 100.0]);
     }
 
     #[test]

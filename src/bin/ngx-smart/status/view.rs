@@ -32,9 +32,9 @@ const CHART_MAX: usize = 60;
 /// Whether anything is wrong, in a line.
 pub fn headline(problems: &[String]) -> Line<'static> {
     match problems.len() {
-        0 => Line::styled("All is well.", GOOD),
-        1 => Line::styled("Something is wrong:", BAD),
-        number => Line::styled(format!("{number} things are wrong:"), BAD),
+        0 => Span::styled("All is well.", GOOD).into(),
+        1 => Span::styled("Something is wrong:", BAD).into(),
+        number => Span::styled(format!("{number} things are wrong:"), BAD).into(),
     }
 }
 
@@ -301,7 +301,7 @@ impl View<'_> {
         for directive in &advice.directives {
             let now = directive.current.as_ref().map_or("unknown", Text::as_str);
             let text = format!(
-                "{} {}; (now {now}) {}",
+                "{} {}; (now {now}): {}",
                 directive.directive, directive.advised, directive.reason
             );
             lines.extend(wrapped(Span::raw("    "), &text, PLAIN, self.width));
