@@ -29,6 +29,7 @@ pub mod scripted_room;
 pub mod setup;
 pub mod site;
 pub mod store;
+pub mod terminal;
 
 use std::time::{Duration, Instant};
 
