@@ -4,9 +4,19 @@
 //! `nginx -t` as it is, is a multiple of 4k, takes no more memory per request than the budget, and advising again once
 //! it is set finds nothing to change.
 
+mod body;
+mod chain;
+mod client;
+mod compression;
+mod draft;
+mod effect;
+mod output;
+mod size;
 mod snippet;
+mod upstream;
 
 use super::report::buffers::{Host, Location, Server};
+use draft::{Draft, Sheet};
 pub use snippet::{write_snippet, Filter};
 
 /// Below so many samples of a figure nothing is advised from it.
@@ -23,7 +33,7 @@ pub struct Advice {
     pub directives: Vec<Directive>,
     /// What else should be known, in English: what there were too few samples of, and what no directive changes.
     pub remarks: Vec<String>,
-    /// What that would change. `None`: nothing is advised.
+    /// What that would change. `None`: nothing is advised, or it does not concern the answers.
     pub effect: Option<Effect>,
 }
 
@@ -52,8 +62,9 @@ pub struct Directive {
     pub reason: String,
 }
 
-/// What the advice of a location would change. Memory is in bytes, shares are in thousandths. `None`: the current
-/// settings are not known.
+/// What the advice of a location would change: of a request whose answer, and whose body, are as long as the p90 of
+/// all, the memory that nginx takes for buffers, in bytes; of all answers the shares, in thousandths. `None`: the
+/// current settings are not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effect {
     /// Memory of a typical request now.
@@ -71,11 +82,19 @@ pub struct Effect {
 }
 
 /// What is advised for a location.
-pub fn of_location(_location: &Location, _host: &Host) -> Advice {
-    Advice::default()
+pub fn of_location(location: &Location, host: &Host) -> Advice {
+    let mut draft = Draft::new(location, host);
+    body::advise(&mut draft);
+    upstream::advise(&mut draft);
+    output::advise(&mut draft);
+    compression::advise(&mut draft);
+    let after = effect::of(&draft);
+    draft.sheet.finish(location.measured.requests, after)
 }
 
 /// What is advised for a server that listens.
-pub fn of_server(_server: &Server) -> Advice {
-    Advice::default()
+pub fn of_server(server: &Server) -> Advice {
+    let mut sheet = Sheet::default();
+    client::advise(server, &mut sheet);
+    sheet.finish(server.header.count(), None)
 }

@@ -1,0 +1,143 @@
+//! How many buffers of which size hold an upstream's answers.
+
+use super::draft::Draft;
+use super::size::{predominant, round_down, round_up, serves, times, About, STEP};
+use crate::core::histogram::Histogram;
+use crate::core::report::buffers::Chain;
+
+/// The most buffers that are advised: nginx reads into, and writes from, no more than 64 at once
+/// (`NGX_IOVS_PREALLOCATE`).
+const NUMBER_MAX: u64 = 64;
+
+/// Buffers of nginx's default, which are kept where they do no harm, and those of a stream of long answers.
+const NUMBER: u64 = 8;
+
+/// What Linux gives a socket that nobody has asked otherwise: its default of both limits.
+const SOCKET: u64 = 212_992;
+
+/// The most that buffers may hold, and why.
+pub struct Limit {
+    /// In bytes, a multiple of a step.
+    pub size: u64,
+    /// The bytes of the sockets' buffers.
+    pub sockets: u64,
+    /// What these were taken from.
+    pub source: &'static str,
+    /// Whether it is the budget that allows no more.
+    pub is_budget: bool,
+}
+
+impl Limit {
+    /// Of a location, beside a buffer for the header. `None`: the budget leaves too little for it.
+    pub fn of(draft: &Draft, left: u64, header: u64) -> Option<Self> {
+        let host = draft.host;
+        let least = header.max(STEP).saturating_mul(2);
+        let receive = host.tcp_rmem_max.or(host.rmem_max);
+        let send = host.tcp_wmem_max.or(host.wmem_max);
+        let source = match (receive, send) {
+            (Some(_), Some(_)) if host.tcp_rmem_max.and(host.tcp_wmem_max).is_some() => {
+                "the maxima of tcp_rmem and tcp_wmem"
+            }
+            (Some(_), Some(_)) if host.tcp_rmem_max.or(host.tcp_wmem_max).is_none() => {
+                "rmem_max and wmem_max"
+            }
+            (Some(_), Some(_)) if host.tcp_rmem_max.is_some() => {
+                "the maximum of tcp_rmem and wmem_max"
+            }
+            (Some(_), Some(_)) => "rmem_max and the maximum of tcp_wmem",
+            _ => "Linux's defaults, because the host's limits could not be read",
+        };
+        let sum = match (receive, send) {
+            (Some(receive), Some(send)) => receive.saturating_add(send),
+            _ => SOCKET.saturating_mul(2),
+        };
+        let sockets = round_down(sum).max(least);
+        let budget = draft.before_gzip(left);
+        let size = sockets.min(budget);
+        (size >= least).then_some(Self { size, sockets: sum, source, is_budget: budget < sockets })
+    }
+}
+
+/// Buffers for answers.
+pub struct Target {
+    /// How many, of which size.
+    pub chain: Chain,
+    /// The p90 of the short answers, if they predominate.
+    pub short: Option<u64>,
+    /// The p99 of all.
+    pub p99: u64,
+    /// Whether the answers would need more than the limit.
+    pub is_limited: bool,
+    /// The bytes that all must hold.
+    goal: u64,
+}
+
+impl Target {
+    /// Of answers whose header takes a buffer of its own. The limit is at least twice that. `kept`: as many as there
+    /// are now, up to nginx's default, stay, because nginx takes each only when it is needed.
+    pub fn of(responses: &Histogram, header: u64, kept: u64, limit: &Limit) -> Self {
+        let p99 = responses.quantile(990).unwrap_or(0);
+        let half = round_down(limit.size / 2);
+        let short = predominant(responses, limit.size).and_then(|short| short.quantile(900));
+        let size = match short {
+            Some(p90) => round_up(p90).min(half),
+            None => round_down(limit.size / NUMBER).max(STEP),
+        };
+        let wanted = p99.max(size.saturating_mul(2)).max(header.saturating_add(size));
+        let goal = wanted.min(limit.size);
+        let mut chain = divide(goal, size, limit.size);
+        // All but one must be able to hold the header's buffer, or else nginx refuses the configuration.
+        if chain.total().saturating_sub(chain.size) < header {
+            chain = divide(goal.max(header.saturating_mul(2)), header, limit.size);
+        }
+        let kept = kept.min(NUMBER).min(limit.size.checked_div(chain.size).unwrap_or(0));
+        chain.number = chain.number.max(kept);
+        Self { chain, short, p99, is_limited: wanted > limit.size, goal }
+    }
+
+    /// Whether buffers serve as well as these.
+    pub fn is_met_by(&self, chain: Chain, limit: &Limit) -> bool {
+        let is_size_good = match self.short {
+            Some(p90) => {
+                let wanted = round_up(p90).min(self.chain.size);
+                serves(chain.size, p90, wanted)
+                    && chain.size <= self.chain.size.saturating_add(STEP)
+            }
+            // Any that is neither too many nor too few for answers that take them all.
+            None => chain.size >= times(self.goal, NUMBER_MAX) && chain.size <= (limit.size / 2),
+        };
+        let goal = self.goal.min(self.chain.total());
+        is_size_good && chain.total() <= limit.size && chain.total().saturating_add(STEP) >= goal
+    }
+
+    /// Why: `p99 is 24m, …`.
+    pub fn reason(&self, limit: &Limit) -> String {
+        let bound = match (self.is_limited, limit.is_budget) {
+            (false, _) => "less than",
+            (true, true) => "smart_buffers_budget allows no more than this of",
+            (true, false) => "the chain holds no more than",
+        };
+        format!(
+            "p99 is {}; {bound} what the sockets hold, {} ({})",
+            About(self.p99),
+            About(limit.sockets),
+            limit.source
+        )
+    }
+}
+
+/// Buffers that hold a goal: of a size, or larger where it would be too many, or more than the limit. The size, which
+/// is a multiple of a step, must fit the limit, as the goal does, twice.
+fn divide(goal: u64, size: u64, limit: u64) -> Chain {
+    let size = match times(goal, size) > NUMBER_MAX {
+        true => round_up(times(goal, NUMBER_MAX)),
+        false => size,
+    };
+    let number = times(goal, size).max(2);
+    if number.saturating_mul(size) <= limit {
+        return Chain { number, size };
+    }
+    let number = limit.checked_div(size).unwrap_or(0).max(2);
+    let share = round_down(limit.checked_div(number).unwrap_or(limit));
+    Chain { number, size: size.max(round_up(times(goal, number)).min(share)) }
+}
