@@ -11,6 +11,7 @@ use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, Conf, Refusal, UN
 use crate::nginx::peer::Upstream;
 use crate::nginx::zone::Zone;
 use crate::shm::cache::Cache;
+use crate::shm::lookups::Lookups;
 
 const DEFAULT_TIMEOUT: ngx_msec_t = 500;
 const DEFAULT_CONNECT_TIMEOUT: ngx_msec_t = 200;
@@ -41,6 +42,10 @@ pub struct Settings {
 #[derive(Default)]
 pub struct MainConf {
     settings: Vec<&'static Settings>,
+    /// The caches that directives have declared.
+    pub caches: Vec<Zone<Cache<'static>>>,
+    /// The counters, if any location makes lookups.
+    pub lookups: Option<Zone<Lookups<'static>>>,
     /// The store of whoever names none.
     pub default_upstream: Option<Upstream>,
 }
@@ -104,6 +109,13 @@ impl Default for LocationConf {
             cache: CacheConf::Unset,
             settings: None,
         }
+    }
+}
+
+impl Settings {
+    /// The cache itself. `None`: there is none in front of this store.
+    pub fn cache(&self) -> Option<&'static Cache<'static>> {
+        self.cache.and_then(|(zone, _)| zone.get())
     }
 }
 
@@ -186,6 +198,11 @@ fn store_number(upstream: Upstream, encoding: Encoding) -> u64 {
 }
 
 impl MainConf {
+    /// How lookups are made, each way once.
+    pub fn settings(&self) -> &[&'static Settings] {
+        &self.settings
+    }
+
     /// The one copy of equal settings.
     fn intern(&mut self, cf: Conf, mut wanted: Settings) -> Result<&'static Settings, Refusal> {
         for known in &self.settings {

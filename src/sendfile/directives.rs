@@ -12,7 +12,7 @@ use ngx::ngx_string;
 
 use super::conf::{CacheConf, Key, LocationConf, MainConf};
 use super::handler::Handler;
-use super::{store, vars};
+use super::{counters, store, vars};
 use crate::core::policy::{fallback, Validity};
 use crate::core::value::Encoding;
 use crate::nginx::conf::{borrowed, parse_time, Conf, Refusal, UNSET};
@@ -20,7 +20,6 @@ use crate::nginx::module::{self, main_conf, of_http, own, plain, plain_of, Direc
 use crate::nginx::peer::Upstream;
 use crate::nginx::suspend;
 use crate::nginx::zone::Zone;
-use crate::shm::cache::Cache;
 
 /// Where `http_sendfile_pass` is not set.
 const DEFAULT_ADDRESS: &[u8] = b"127.0.0.1:11211";
@@ -90,6 +89,10 @@ impl module::Module for Module {
     }
 
     fn register(cf: Conf) -> Result<(), Refusal> {
+        let main = main_conf::<Self>(cf);
+        if !main.settings().is_empty() {
+            main.lookups = Some(counters::declare(cf)?);
+        }
         suspend::register::<Handler>(cf)
     }
 
@@ -103,11 +106,13 @@ impl module::Module for Module {
     }
 
     fn start() {
+        counters::join();
         store::open();
     }
 
     fn exit() {
         store::close();
+        counters::leave();
     }
 }
 
@@ -276,9 +281,10 @@ struct CacheZone;
 impl Directive for CacheZone {
     type Conf = MainConf;
 
-    fn set(cf: Conf, _: &mut MainConf) -> Result<(), Refusal> {
+    fn set(cf: Conf, main: &mut MainConf) -> Result<(), Refusal> {
         let argument = cf.args()[1].as_bytes();
-        Zone::<Cache<'static>>::declare(cf, argument, argument, ()).map(drop)
+        main.caches.push(Zone::declare(cf, argument, argument, ())?);
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The request's way: ID, key, cache, store, file.
 
+use std::time::Instant;
+
 use nginx_sys::NGX_LOG_ERR;
 
 use super::conf::{Key, LocationConf, Settings};
@@ -66,16 +68,12 @@ fn begin(r: Request, conf: &'static LocationConf, settings: &'static Settings) -
     record.begin(id, now());
     if let Err(error) = key::check(key) {
         r.log().write(NGX_LOG_ERR, format_args!("invalid key: {error}"));
-        record.answer(Outcome::Invalid, now());
+        record.answer(r, Outcome::Invalid, now());
         return finish(conf, record);
     }
     match look_up(r, conf, settings, record, key) {
         true => finish(conf, record),
-        false => match store::ask(r, settings, key) {
-            Err(NoMemory) => NO_MEMORY,
-            Ok(()) if record.state.get() == State::Waiting => Step::Wait,
-            Ok(()) => finish(conf, record),
-        },
+        false => ask(r, conf, settings, record, key),
     }
 }
 
@@ -104,7 +102,7 @@ fn look_up(
                 true
             }
             (Verdict::Fresh, Cached::Miss(_)) => {
-                record.answer(Outcome::MissCached, now());
+                record.answer(r, Outcome::MissCached, now());
                 true
             }
             (verdict, _) => {
@@ -114,6 +112,22 @@ fn look_up(
         }
     });
     answered == Some(true)
+}
+
+/// Asks the store.
+fn ask(
+    r: Request,
+    conf: &LocationConf,
+    settings: &'static Settings,
+    record: &Record,
+    key: &[u8],
+) -> Step {
+    record.asked.set(Some(Instant::now()));
+    match store::ask(r, settings, key) {
+        Err(NoMemory) => NO_MEMORY,
+        Ok(()) if record.state.get() == State::Waiting => Step::Wait,
+        Ok(()) => finish(conf, record),
+    }
 }
 
 /// What an outcome means here.

@@ -2,6 +2,7 @@
 
 mod cache;
 mod conf;
+mod counters;
 mod directives;
 mod handler;
 mod record;

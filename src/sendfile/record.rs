@@ -1,9 +1,11 @@
 //! What is known of a request: written by the handler and the store, read by the variables.
 
 use std::cell::Cell;
+use std::time::Instant;
 
 use nginx_sys::ngx_module_t;
 
+use super::counters;
 use crate::core::policy::Outcome;
 use crate::nginx::record;
 use crate::nginx::request::Request;
@@ -35,6 +37,9 @@ pub struct Record {
     /// When the lookup began, and how long it took, in milliseconds.
     pub began: Cell<u64>,
     pub took: Cell<Option<u64>>,
+    /// When the store was asked. It is the system's clock, without a system call (vDSO): nginx's own shows one
+    /// time for a whole turn of its loop, in milliseconds, and most answers come sooner than the next.
+    pub asked: Cell<Option<Instant>>,
     /// Whether the cache holds an expired path that may answer while the store fails.
     pub stale: Cell<bool>,
 }
@@ -61,11 +66,14 @@ impl Record {
         self.took.set(None);
         self.address.set(None);
         self.began.set(now);
+        self.asked.set(None);
         self.stale.set(false);
     }
 
-    /// Takes an outcome.
-    pub fn answer(&self, outcome: Outcome, now: u64) {
+    /// Takes an outcome, and counts it.
+    pub fn answer(&self, r: Request, outcome: Outcome, now: u64) {
+        let time = self.asked.take().map(|asked| asked.elapsed().as_micros() as u64);
+        counters::count(r, outcome, time);
         self.outcome.set(Some(outcome));
         self.took.set(Some(now.saturating_sub(self.began.get())));
         self.state.set(State::Answered);
@@ -74,12 +82,12 @@ impl Record {
     /// Takes an outcome with a path; without memory for it the outcome is an error.
     pub fn answer_with(&self, r: Request, outcome: Outcome, root: &[u8], path: &[u8], now: u64) {
         let Some(uri) = r.allocate(root.len() + path.len()) else {
-            return self.answer(Outcome::Error, now);
+            return self.answer(r, Outcome::Error, now);
         };
         uri[..root.len()].copy_from_slice(root);
         uri[root.len()..].copy_from_slice(path);
         self.root.set(root.len());
         self.uri.set(uri);
-        self.answer(outcome, now);
+        self.answer(r, outcome, now);
     }
 }

@@ -12,6 +12,8 @@ pub mod histogram;
 pub mod history;
 pub mod limiter;
 #[cfg(not(shuttle))]
+pub mod lookups;
+#[cfg(not(shuttle))]
 mod map;
 pub mod pair;
 pub mod room;

@@ -18,7 +18,7 @@ use crate::nginx::request::Request;
 use crate::nginx::{now, record};
 use crate::sendfile::conf::Settings;
 use crate::sendfile::record::Record;
-use crate::shm::cache::Lookup;
+use crate::shm::cache::{Cache, Lookup, Moment};
 
 /// Why a server did not help.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,10 @@ pub struct Attempt {
     address: Option<&'static [u8]>,
     had_second_chance: bool,
     last: Option<Failure>,
+    /// When the cache had no answer.
+    asked: Moment,
+    /// Whether the server has been found to be late with the answer.
+    is_late: bool,
 }
 
 /// All flights of this worker, and those that can be resumed.
@@ -107,6 +111,7 @@ impl Desk {
         let (flight, is_new) = self.flights.enter(Target { hash, class: settings.class, key });
         if let Some(attempt) = self.flights.attempt(flight).filter(|_| is_new) {
             attempt.settings = Some(settings);
+            attempt.asked = settings.cache().map_or_else(Moment::default, Cache::moment);
         }
         (flight, is_new)
     }
@@ -151,6 +156,7 @@ impl Desk {
     pub fn sent(&mut self, flight: FlightId, connection: ConnectionId, address: &'static [u8]) {
         if let Some(attempt) = self.flights.attempt(flight) {
             attempt.connection = Some(connection);
+            attempt.is_late = false;
             attempt.address = Some(address);
         }
     }
@@ -182,10 +188,13 @@ impl Desk {
         attempt.is_some_and(|attempt| !std::mem::replace(&mut attempt.had_second_chance, true))
     }
 
-    /// Takes note that a waiter's time is up. The connection that the flight is on.
-    pub fn overdue(&mut self, flight: FlightId, waiter: WaiterId) -> Option<ConnectionId> {
+    /// Takes note that a waiter's time is up. The connection that the flight is on, and whether it is the first
+    /// time there that somebody has waited in vain.
+    pub fn overdue(&mut self, flight: FlightId, waiter: WaiterId) -> Option<(ConnectionId, bool)> {
         self.lead_no_more(flight, waiter, Verdict::Failed);
-        self.flights.attempt(flight)?.connection
+        let attempt = self.flights.attempt(flight)?;
+        let is_first = !std::mem::replace(&mut attempt.is_late, true);
+        Some((attempt.connection?, is_first))
     }
 
     /// Takes note that a request has ended, whether it waits or is to be resumed.
@@ -262,7 +271,7 @@ impl Desk {
                 return;
             }
         }
-        record.answer(outcome, now());
+        record.answer(r, outcome, now());
     }
 
     /// Whether a waiter's answer has come before it began to wait; it is then not to be resumed.
@@ -287,16 +296,18 @@ impl Desk {
 
     /// Lets the cache know what the store has said.
     fn remember(&mut self, flight: FlightId, outcome: Outcome, path: Option<&[u8]>) {
-        let Some(settings) = self.settings(flight) else {
+        let Some(Attempt { settings: Some(settings), asked, .. }) = self.flights.attempt(flight)
+        else {
             return;
         };
-        let Some(cache) = settings.cache.and_then(|(zone, _)| zone.get()) else {
+        let (settings, asked) = (*settings, *asked);
+        let Some(cache) = settings.cache() else {
             return;
         };
         let lookup = Lookup { store: settings.store, key: self.flights.key(flight) };
         match (outcome, path) {
-            (Outcome::Found, Some(path)) => cache.put_path(lookup, path, now()),
-            (Outcome::Miss, _) => cache.put_miss(lookup, now()),
+            (Outcome::Found, Some(path)) => cache.put_path(lookup, path, now(), asked),
+            (Outcome::Miss, _) => cache.put_miss(lookup, now(), asked),
             _ => {}
         }
     }

@@ -18,6 +18,7 @@ use slotmap::{Key, KeyData};
 use self::desk::{Desk, Failure};
 use self::network::{ConnectionId, Loss, Network};
 use super::conf::Settings;
+use super::counters;
 use crate::core::flight::{FlightId, WaiterId};
 use crate::core::policy::Outcome;
 use crate::core::{path, NoMemory};
@@ -27,6 +28,7 @@ use crate::nginx::now;
 use crate::nginx::request::Request;
 use crate::nginx::socket::Events;
 use crate::nginx::suspend::{resume, sleep, Sleeper};
+use crate::shm::lookups::Event as Occasion;
 
 /// A path in whole words.
 const SCRATCH_BYTES: usize = path::MAX_LEN + 8;
@@ -36,6 +38,8 @@ struct Store {
     network: Network,
     /// Runs when the first deadline may have come.
     deadlines: Event,
+    /// How many wait, as last told.
+    told: usize,
 }
 
 thread_local! {
@@ -53,7 +57,12 @@ pub fn with_scratch<T>(work: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
 }
 
 fn with<T>(work: impl FnOnce(&mut Store) -> T) -> T {
-    STORE.with_borrow_mut(|store| work(store.get_or_insert_with(Store::new)))
+    STORE.with_borrow_mut(|store| {
+        let store = store.get_or_insert_with(Store::new);
+        let result = work(store);
+        store.tell();
+        result
+    })
 }
 
 /// Asks for `key` on behalf of `r`. The record is either answered when this returns, or will be when
@@ -98,6 +107,7 @@ impl Sleeper for Waiting {
             if let Some(store) = store.try_borrow_mut().ok().as_mut().and_then(|s| s.as_mut()) {
                 store.desk.forget(waiter);
                 store.let_go();
+                store.tell();
             }
         });
     }
@@ -148,7 +158,16 @@ impl Store {
     fn new() -> Self {
         let network = Network::new();
         let deadlines = Event::new::<Deadline>(network.log());
-        Self { desk: Desk::default(), network, deadlines }
+        Self { desk: Desk::default(), network, deadlines, told: 0 }
+    }
+
+    /// Says how many wait.
+    fn tell(&mut self) {
+        let (_, waiters) = self.desk.flights.count();
+        if waiters != self.told {
+            counters::set_in_flight(waiters);
+            self.told = waiters;
+        }
     }
 
     /// `None`: the record has been answered.
@@ -227,7 +246,10 @@ impl Store {
     }
 
     fn readable(&mut self, id: ConnectionId) {
-        if let Err(loss) = self.network.receive(id, &mut self.desk) {
+        let received = self.network.receive(id, &mut self.desk);
+        let refused = self.desk.failed.iter().filter(|(_, failure)| *failure == Failure::Error);
+        refused.for_each(|_| self.network.count(id, Occasion::Failure));
+        if let Err(loss) = received {
             self.lose(id, loss);
         }
         while let Some((flight, failure)) = self.desk.failed.pop() {
@@ -275,9 +297,14 @@ impl Store {
             };
             r.log().write(NGX_LOG_ERR, format_args!("memcached timed out"));
             self.desk.deliver(flight, (waiter, r), Outcome::Timeout, None);
-            let connection = self.desk.overdue(flight, waiter);
+            let Some((id, is_first)) = self.desk.overdue(flight, waiter) else {
+                continue;
+            };
+            if is_first {
+                self.network.count(id, Occasion::Timeout);
+            }
             let timeout = self.desk.settings(flight).map_or(u64::MAX, |settings| settings.timeout);
-            if let Some(id) = connection.filter(|id| self.network.is_hung(*id, timeout)) {
+            if self.network.is_hung(id, timeout) {
                 self.lose(id, Loss::Hung);
             }
         }

@@ -19,6 +19,8 @@ use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::Chosen;
 use crate::nginx::socket::{Address, ConnectionLog, Socket};
 use crate::nginx::{exiting, now};
+use crate::sendfile::counters;
+use crate::shm::lookups::{Event as Occasion, ServerNumber};
 
 /// Milliseconds for which a server that could not be reached is left alone: at first, and at most.
 const BACK_OFF: (u64, u64) = (20, 1000);
@@ -55,6 +57,17 @@ pub enum Loss {
 }
 
 impl Loss {
+    /// What it means to the server's name; `waited` if somebody waited for it.
+    fn occasion(self, waited: bool) -> Option<Occasion> {
+        match self {
+            Self::ConnectTimeout => Some(Occasion::Timeout),
+            Self::Refused | Self::Protocol | Self::OutOfStep => Some(Occasion::Failure),
+            Self::Closed => waited.then_some(Occasion::Failure),
+            // Who waited in vain has been counted.
+            Self::Hung | Self::WorkerExits => None,
+        }
+    }
+
     /// What it means to a flight that was on the connection.
     pub fn failure(self) -> Failure {
         match self {
@@ -66,6 +79,10 @@ impl Loss {
 
 struct Server {
     address: Address,
+    /// Where it is counted.
+    number: Option<ServerNumber>,
+    /// Whether this worker has ever had a connection to it.
+    was_reached: bool,
     connection: Option<ConnectionId>,
     back_off: u64,
     down_until: u64,
@@ -79,6 +96,8 @@ struct Connection {
     /// Whether the server has ever answered on it.
     has_spoken: bool,
     is_unflushed: bool,
+    /// Whether it is open and how many answers are owed, as last told.
+    told: [u64; 2],
 }
 
 /// What is left of a connection that has ended.
@@ -135,8 +154,14 @@ impl Network {
         let known = self.servers.iter().position(|server| server.address.is(chosen));
         known.or_else(|| {
             let address = Address::copy(chosen)?;
-            let (back_off, down_until) = (BACK_OFF.0, 0);
-            self.servers.push(Server { address, connection: None, back_off, down_until });
+            self.servers.push(Server {
+                number: counters::server(address.name()),
+                was_reached: false,
+                address,
+                connection: None,
+                back_off: BACK_OFF.0,
+                down_until: 0,
+            });
             Some(self.servers.len() - 1)
         })
     }
@@ -175,16 +200,21 @@ impl Network {
                 is_connecting: !is_connected,
                 has_spoken: false,
                 is_unflushed: false,
+                told: [0, 0],
             })
         });
         let Ok(id) = id else {
             server.leave_alone();
+            counters::count_event(server.number, Occasion::Failure);
             return None;
         };
         server.connection = Some(id);
         let socket = &self.connections[id].socket;
         match connection {
-            Some(true) => socket.established(),
+            Some(true) => {
+                socket.established();
+                server.reached();
+            }
             _ => socket.limit_connecting(timeout),
         }
         Some(id)
@@ -204,6 +234,9 @@ impl Network {
         let was_idle = connection.pipeline.is_idle();
         connection.pipeline.ask(flight, class, key, now());
         connection.socket.set_idle(false);
+        let server = self.servers[connection.server].number;
+        counters::count_event(server, Occasion::Question);
+        connection.tell(server);
         if was_idle {
             return self.flush(id);
         }
@@ -263,6 +296,8 @@ impl Network {
         connection.is_connecting = false;
         connection.socket.connecting_is_over();
         connection.socket.established();
+        server.reached();
+        connection.tell(server.number);
         Ok(())
     }
 
@@ -296,13 +331,22 @@ impl Network {
                 });
             }
         }
-        self.servers[connection.server].recovered();
+        let server = &mut self.servers[connection.server];
+        server.recovered();
+        connection.tell(server.number);
         let is_idle = connection.pipeline.is_idle();
         connection.socket.set_idle(is_idle);
         if is_idle && exiting() {
             return Err(Loss::WorkerExits);
         }
         connection.socket.watch().map_err(|()| Loss::Closed)
+    }
+
+    /// Counts what has happened with the server of a connection.
+    pub fn count(&self, id: ConnectionId, occasion: Occasion) {
+        if let Some(connection) = self.connections.get(id) {
+            counters::count_event(self.servers[connection.server].number, occasion);
+        }
     }
 
     /// Whether a connection has owed an answer for as long as a lookup may take, and said nothing.
@@ -317,6 +361,10 @@ impl Network {
         connection.socket.close();
         let server = &mut self.servers[connection.server];
         server.connection = None;
+        counters::server_has(server.number, connection.told, [0, 0]);
+        if let Some(occasion) = loss.occasion(!connection.pipeline.is_idle()) {
+            counters::count_event(server.number, occasion);
+        }
         let never_spoke = !connection.has_spoken;
         if loss == Loss::Closed && !connection.pipeline.is_idle() {
             let name = server.address.name();
@@ -345,7 +393,24 @@ impl Network {
     }
 }
 
+impl Connection {
+    /// Tells how it stands, where that is counted.
+    fn tell(&mut self, server: Option<ServerNumber>) {
+        let now = [u64::from(!self.is_connecting), self.pipeline.pending() as u64];
+        counters::server_has(server, self.told, now);
+        self.told = now;
+    }
+}
+
 impl Server {
+    /// Takes note that a connection has been made.
+    fn reached(&mut self) {
+        counters::count_event(self.number, Occasion::Connect);
+        if std::mem::replace(&mut self.was_reached, true) {
+            counters::count_event(self.number, Occasion::Reconnect);
+        }
+    }
+
     fn leave_alone(&mut self) {
         self.down_until = now() + self.back_off;
         self.back_off = (self.back_off * 2).min(BACK_OFF.1);

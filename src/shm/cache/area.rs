@@ -1,40 +1,20 @@
-//! The lookup cache: paths and misses that the store has named, for all workers.
-//!
-//! Two independent areas, so that a scan of absent IDs, which fills the smaller one with
-//! misses, cannot push a path out of the larger. An area is a log and an index, as in
-//! log-structured caches (Segcache, NSDI 2021): entries are appended to a ring of words, whose
-//! head only grows; a bucket of eight index words names the ring positions of the keys that fall
-//! into it. What the head has lapped is gone, so the oldest entry goes first, but an entry that is asked
-//! for in the older half of the ring is appended anew: what is in use stays.
-//!
-//! No lock, and no mark that a dead writer could leave: an entry is reserved by one atomic
-//! addition, written, and then published by one exchange of an index word. A reader that meets a
-//! half-written, overwritten or recycled entry finds that its checksum or its key does not agree.
+//! One area of the cache: a ring of entries, and the index to it.
 
 use std::hash::Hasher;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use siphasher::sip::SipHasher13;
 
-use super::Word;
-use crate::core::policy::Cached;
+use super::tally::Tally;
+use super::Lookup;
 use crate::core::{key, path};
-
-/// "smartLC" and the version of the layout.
-const MAGIC: u64 = u64::from_le_bytes(*b"smartLC\x01");
-
-/// Words before the areas: magic, length, two words of hash key; then a cache line for each head.
-const HEADER: usize = 32;
-const HEADS: [usize; 2] = [8, 16];
-
-/// The least memory that makes a sensible cache, in words.
-pub const WORDS_MIN: usize = 2048;
+use crate::shm::Word;
 
 /// Index words that are looked at for a key: one cache line.
-const BUCKET: usize = 8;
+pub const BUCKET: usize = 8;
 
 /// An index word is a tag of the hash above the position in the ring.
-const POSITION_BITS: u32 = 48;
+pub(super) const POSITION_BITS: u32 = 48;
 const POSITION_MASK: u64 = (1 << POSITION_BITS) - 1;
 
 /// Words of an entry before its key: checksum, lengths and time, store.
@@ -44,99 +24,14 @@ const ENTRY_HEADER: u64 = 3;
 const TIME_BITS: u32 = 40;
 const PATH_BITS: u32 = 16;
 
-/// A key of a store, as the cache knows it.
-#[derive(Clone, Copy, Debug)]
-pub struct Lookup<'a> {
-    /// Which store, and how its values are read: equal only where both are.
-    pub store: u64,
-    /// The store's key, of 1 to 250 bytes.
-    pub key: &'a [u8],
-}
-
-/// The cache over its memory. Cheap to make; all state is in the words.
-#[derive(Clone, Copy)]
-pub struct Cache<'a> {
-    hash_key: (u64, u64),
-    paths: Area<'a>,
-    misses: Area<'a>,
-}
-
-impl<'a> Cache<'a> {
-    /// Formats `words` as an empty cache. The key makes the index unpredictable to clients.
-    /// `None`: fewer than [`WORDS_MIN`] words.
-    pub fn create(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
-        words.get(WORDS_MIN.checked_sub(1)?)?;
-        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            let areas = areas(words);
-            let index = areas.iter().flat_map(|area| area.index);
-            index.chain(&words[..HEADER]).for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[2].store(hash_key.0, Relaxed);
-        words[3].store(hash_key.1, Relaxed);
-        words[0].store(MAGIC, Release);
-        Self::open(words)
-    }
-
-    /// The cache that [`Self::create`] has made of `words`. `None`: these words are none of this
-    /// layout and size.
-    pub fn open(words: &'a [Word]) -> Option<Self> {
-        words.get(WORDS_MIN.checked_sub(1)?)?;
-        if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
-            return None;
-        }
-        let [paths, misses] = areas(words);
-        let hash_key = (words[2].load(Relaxed), words[3].load(Relaxed));
-        Some(Self { hash_key, paths, misses })
-    }
-
-    /// What is held for `lookup`; a path is written to `path`.
-    pub fn get(&self, lookup: Lookup<'_>, now: u64, path: &mut Vec<u8>) -> Option<Cached> {
-        let hash = self.hash(lookup);
-        if let Some(found) = self.paths.get(hash, lookup, path) {
-            return Some(Cached::Path(now.saturating_sub(found)));
-        }
-        let found = self.misses.get(hash, lookup, path)?;
-        Some(Cached::Miss(now.saturating_sub(found)))
-    }
-
-    /// Keeps the path that the store has named.
-    pub fn put_path(&self, lookup: Lookup<'_>, path: &[u8], now: u64) {
-        let hash = self.hash(lookup);
-        self.misses.remove(hash, lookup);
-        self.paths.put(hash, lookup, path, now);
-    }
-
-    /// Keeps the store's word that it has no such key; a path held for it is dropped.
-    pub fn put_miss(&self, lookup: Lookup<'_>, now: u64) {
-        let hash = self.hash(lookup);
-        self.paths.remove(hash, lookup);
-        self.misses.put(hash, lookup, &[], now);
-    }
-
-    fn hash(&self, lookup: Lookup<'_>) -> u64 {
-        let mut hasher = SipHasher13::new_with_keys(self.hash_key.0, self.hash_key.1);
-        hasher.write_u64(lookup.store);
-        hasher.write(lookup.key);
-        hasher.finish()
-    }
-}
-
-/// The areas of paths and of misses: seven eighths and one eighth of the memory.
-fn areas(words: &[Word]) -> [Area<'_>; 2] {
-    let body = &words[HEADER..];
-    let (paths, misses) = body.split_at(body.len() - body.len() / 8 / BUCKET * BUCKET);
-    [Area::new(paths, &words[HEADS[0]], 5), Area::new(misses, &words[HEADS[1]], 3)]
-}
-
 /// A ring of entries and the index to it.
 #[derive(Clone, Copy)]
-struct Area<'a> {
+pub struct Area<'a> {
     index: &'a [Word],
-    ring: &'a [Word],
+    pub(super) ring: &'a [Word],
     /// Words ever reserved in the ring.
     head: &'a Word,
+    tally: Tally<'a>,
 }
 
 /// An entry as the ring holds it at one moment; not yet known to be whole.
@@ -160,22 +55,46 @@ impl Entry {
 }
 
 impl<'a> Area<'a> {
-    /// One part in `parts` of `words` becomes the index.
-    fn new(words: &'a [Word], head: &'a Word, parts: usize) -> Self {
-        let (index, ring) = words.split_at(words.len() / parts / BUCKET * BUCKET);
-        Self { index, ring, head }
+    /// Over words of which one part in `parts` becomes the index, two for the head and for what was
+    /// evicted, and those of a tally.
+    pub fn new(words: &'a [Word], head: &'a [Word], tally: &'a [Word], parts: usize) -> Self {
+        Self::of_parts(words.split_at(words.len() / parts / BUCKET * BUCKET), head, tally)
     }
 
-    fn get(&self, hash: u64, lookup: Lookup<'_>, path: &mut Vec<u8>) -> Option<u64> {
+    /// Over an index and a ring.
+    pub(super) fn of_parts(
+        (index, ring): (&'a [Word], &'a [Word]),
+        head: &'a [Word],
+        tally: &'a [Word],
+    ) -> Self {
+        Self { index, ring, head: &head[0], tally: Tally::new(tally, &head[1], ring.len()) }
+    }
+
+    /// Makes the index name nothing, while nobody else is there.
+    pub fn format(&self) {
+        self.index.iter().for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// When the entry of a key was written, and its path.
+    pub fn get(&self, hash: u64, lookup: Lookup<'_>, path: &mut Vec<u8>) -> Option<u64> {
         let (slot, entry) = self.find(hash, lookup, Some(path))?;
         let newer_half = self.head.load(Relaxed) + self.ring.len() as u64 / 2;
         if entry.position < newer_half {
-            // In the very place of what was read: a newer answer is not to be buried.
-            if let Some(position) = self.append(lookup, path, entry.time) {
-                slot.replace(index_word(hash, position));
-            }
+            self.renew(hash, lookup, path, &slot, &entry);
         }
         Some(entry.time)
+    }
+
+    /// Appends an entry anew that is in use. The index names it in the very place of what was read: a newer
+    /// answer is not to be buried.
+    fn renew(&self, hash: u64, lookup: Lookup<'_>, path: &[u8], slot: &Slot<'_>, entry: &Entry) {
+        let Some(position) = self.append(lookup, path, entry.time) else {
+            return;
+        };
+        // What had been lapped before the space was reserved may have been so by `clear`.
+        let was_held = position - self.ring.len() as u64 <= entry.position;
+        let is_named = was_held && slot.replace(index_word(hash, position));
+        self.tally.subtract(if is_named { slot.position() } else { position });
     }
 
     /// The newest whole entry of `lookup`, with where the index names it; its path goes to `path`.
@@ -197,8 +116,7 @@ impl<'a> Area<'a> {
 
     /// The newest entry below a position that may be the key's, by its tag.
     fn newest(&self, hash: u64, below: u64) -> Option<Slot<'a>> {
-        // Positions below the head have been lapped.
-        let oldest = self.head.load(Acquire).max(1);
+        let oldest = self.oldest();
         let tag = hash >> POSITION_BITS;
         self.bucket(hash)
             .filter(|slot| slot.held >> POSITION_BITS == tag)
@@ -268,9 +186,12 @@ impl<'a> Area<'a> {
         (sum.finish() == checksum).then_some(entry)
     }
 
-    fn put(&self, hash: u64, lookup: Lookup<'_>, path: &[u8], time: u64) {
+    /// Keeps an entry.
+    pub fn put(&self, hash: u64, lookup: Lookup<'_>, path: &[u8], time: u64) {
         if let Some(position) = self.append(lookup, path, time) {
-            self.publish(hash, lookup, position);
+            if !self.publish(hash, lookup, position) {
+                self.tally.subtract(position);
+            }
         }
     }
 
@@ -309,30 +230,74 @@ impl<'a> Area<'a> {
             word.store(value, Relaxed);
         }
         checksum.store(sum.finish(), Relaxed);
+        // Before anybody can find the entry, and take it out again.
+        self.tally.add(position);
         Some(position)
     }
 
     /// Names the entry in the index: in the place of an older one of its key, else in the place of
     /// the oldest, free slots being older than all. Others may be publishing too; after a few lost
-    /// races the entry is given up, which costs a lookup and nothing else.
-    fn publish(&self, hash: u64, lookup: Lookup<'_>, position: u64) {
+    /// races the entry is given up, which costs a lookup and nothing else. Whether it was named.
+    fn publish(&self, hash: u64, lookup: Lookup<'_>, position: u64) -> bool {
         let new = index_word(hash, position);
         for _ in 0..4 {
-            let slot = match self.find(hash, lookup, None) {
-                Some((slot, _)) if slot.position() > position => return,
-                Some((slot, _)) => Some(slot),
-                None => self.bucket(hash).min_by_key(Slot::position),
+            let (slot, is_own) = match self.find(hash, lookup, None) {
+                Some((slot, _)) if slot.position() > position => return false,
+                Some((slot, _)) => (Some(slot), true),
+                None => (self.bucket(hash).min_by_key(Slot::position), false),
             };
-            if slot.is_some_and(|slot| slot.replace(new)) {
-                return;
+            if let Some(slot) = slot.filter(|slot| slot.replace(new)) {
+                if is_own {
+                    self.tally.subtract(slot.position());
+                } else if slot.position() >= self.oldest() {
+                    self.tally.evict(slot.position());
+                }
+                return true;
             }
         }
+        false
     }
 
-    fn remove(&self, hash: u64, lookup: Lookup<'_>) {
+    /// Drops the entry of a key. Whether there was one.
+    pub fn remove(&self, hash: u64, lookup: Lookup<'_>) -> bool {
+        let mut was_held = false;
         while let Some((slot, _)) = self.find(hash, lookup, None) {
-            slot.replace(0);
+            if slot.replace(0) {
+                self.tally.subtract(slot.position());
+                was_held = true;
+            }
         }
+        was_held
+    }
+
+    /// Drops all entries. Whether there were any.
+    pub fn clear(&self) -> bool {
+        let were_held = self.entries() > 0;
+        let lap = self.ring.len() as u64;
+        let end = self.head.fetch_add(lap, AcqRel) + lap;
+        self.tally.clear(end);
+        were_held
+    }
+
+    /// Whether there is an entry of a key, whatever that says of its use.
+    #[cfg(test)]
+    pub fn holds(&self, hash: u64, lookup: Lookup<'_>) -> bool {
+        self.find(hash, lookup, None).is_some()
+    }
+
+    /// How many entries there are; see [`Tally::entries`].
+    pub fn entries(&self) -> u64 {
+        self.tally.entries(self.oldest())
+    }
+
+    /// How many entries gave way to others.
+    pub fn evicted(&self) -> u64 {
+        self.tally.evicted()
+    }
+
+    /// The least position that has not been lapped; that of a free slot is smaller.
+    fn oldest(&self) -> u64 {
+        self.head.load(Acquire).max(1)
     }
 }
 
@@ -381,11 +346,3 @@ fn packed(bytes: &[u8]) -> u64 {
     word[..bytes.len()].copy_from_slice(bytes);
     u64::from_le_bytes(word)
 }
-
-#[cfg(all(test, not(shuttle)))]
-#[path = "cache_tests.rs"]
-mod tests;
-
-#[cfg(all(test, shuttle))]
-#[path = "cache_model.rs"]
-mod model;

@@ -4,6 +4,7 @@
 use shuttle::sync::Arc;
 use shuttle::thread;
 
+use super::area::BUCKET;
 use super::*;
 
 /// Words of the ring: eight of the largest entries, the least that takes them.
@@ -19,17 +20,22 @@ fn of(key: &[u8]) -> Lookup<'_> {
 /// An area of one bucket over a ring, as all threads see it.
 struct Memory {
     words: Vec<Word>,
-    head: Word,
+    head: [Word; 2],
+    tally: [Word; PARTS],
 }
 
 impl Memory {
     fn new() -> Self {
-        Self { words: (0..BUCKET + RING).map(|_| Word::new(0)).collect(), head: Word::new(0) }
+        let words = (0..BUCKET + RING).map(|_| Word::new(0)).collect();
+        Self {
+            words,
+            head: [(); 2].map(|()| Word::new(0)),
+            tally: [(); PARTS].map(|()| Word::new(0)),
+        }
     }
 
     fn area(&self) -> Area<'_> {
-        let (index, ring) = self.words.split_at(BUCKET);
-        Area { index, ring, head: &self.head }
+        Area::of_parts(self.words.split_at(BUCKET), &self.head, &self.tally)
     }
 
     /// What a reader sees of a key is a path that was put for that key.
@@ -43,7 +49,7 @@ impl Memory {
 
 /// All keys fall into one bucket; keys that differ by 2 have the same tag too.
 fn hash_of(key: u8) -> u64 {
-    u64::from(key % 2) << POSITION_BITS | 1
+    u64::from(key % 2) << area::POSITION_BITS | 1
 }
 
 fn put(memory: &Memory, key: u8, length: usize) {
@@ -89,6 +95,50 @@ fn what_is_removed_while_others_put_is_gone_or_newer() {
             if memory.area().get(hash_of(1), of(&[1]), &mut path).is_some() {
                 assert_eq!(path.len(), 17, "the removed entry is back");
             }
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn what_was_put_before_all_was_removed_does_not_come_back() {
+    shuttle::check_random(
+        || {
+            let memory = Arc::new(Memory::new());
+            put(&memory, 1, 9);
+            // In the older half of the ring: who finds it appends it anew.
+            put(&memory, 2, 17);
+            put(&memory, 2, 17);
+            put(&memory, 2, 17);
+            put(&memory, 2, 17);
+            let other = Arc::clone(&memory);
+            let reading = thread::spawn(move || other.check(1));
+            memory.area().clear();
+            let mut path = Vec::new();
+            assert!(memory.area().get(hash_of(1), of(&[1]), &mut path).is_none());
+            reading.join().unwrap();
+            assert!(memory.area().get(hash_of(1), of(&[1]), &mut path).is_none(), "it is back");
+            assert_eq!(memory.area().entries(), 0);
+        },
+        SCHEDULES,
+    );
+}
+
+#[test]
+fn an_answer_that_was_asked_for_before_a_removal_is_not_held_after_it() {
+    shuttle::check_random(
+        || {
+            let words: Arc<Vec<Word>> = Arc::new((0..WORDS_MIN).map(|_| Word::new(0)).collect());
+            let cache = Cache::create(&words, (1, 2)).unwrap();
+            let asked = cache.moment();
+            let shared = Arc::clone(&words);
+            let answering = thread::spawn(move || {
+                Cache::open(&shared).unwrap().put_path(of(b"1"), b"old", 0, asked);
+            });
+            cache.forget(of(b"1"));
+            answering.join().unwrap();
+            assert_eq!(cache.get(of(b"1"), 0, &mut Vec::new()), None);
+            assert_eq!(cache.usage().paths, 0);
         },
         SCHEDULES,
     );
