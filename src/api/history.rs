@@ -3,15 +3,15 @@
 use std::cell::RefCell;
 
 use super::directives::Module;
-use super::status::status;
 use super::zone::Zone;
-use crate::core::report::{History, Kind, Limit, Room, Sendfile, Status};
+use crate::core::report::{History, Kind, Limit, Room, Sendfile};
 use crate::core::NoMemory;
 use crate::nginx::event::{Event, Handler};
 use crate::nginx::log::Log;
 use crate::nginx::module::running_main_conf;
-use crate::nginx::{exiting, now, serves, time_of_day};
+use crate::nginx::{exiting, now, reserve, serves, time_of_day};
 use crate::shm::history::{self, Sample, VALUES};
+use crate::{limit, sendfile};
 
 /// Milliseconds of a tick: between two samples.
 const TICK: u64 = 5_000;
@@ -51,7 +51,8 @@ impl Handler for Sampling {
         // What an exiting worker knows of zones may not be of the configuration that runs now.
         let Some(memory) = memory().filter(|_| !exiting()) else { return };
         if memory.begin(tick()) {
-            take(memory);
+            // Without memory there is no sample, or not of every series.
+            let _ = reserve::with(|| take(memory));
         }
         let next = u64::from(tick()) * TICK;
         TIMER.with_borrow_mut(|timer| timer.iter_mut().for_each(|timer| timer.at(next)));
@@ -59,7 +60,8 @@ impl Handler for Sampling {
 }
 
 fn take(memory: &history::History<'static>) {
-    let Status { sendfile, limits, rooms, .. } = status();
+    let (sendfile, limits, rooms) =
+        (sendfile::report(), limit::report::limits(), limit::report::rooms());
     let samples = sendfile.iter().map(of_sendfile).chain(limits.iter().map(of_limit));
     memory.write(tick(), samples.chain(rooms.iter().map(of_room)));
 }

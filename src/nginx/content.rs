@@ -10,10 +10,13 @@ use super::conf::{Conf, Refusal};
 use super::guard::guard;
 use super::phase::INTERNAL_SERVER_ERROR;
 use super::request::Request;
+use super::reserve;
+use crate::core::NoMemory;
 
 /// A handler.
 pub trait ContentHandler: 'static {
-    /// The answer to a request, whose body is not read.
+    /// The answer to a request, whose body is not read. It may be made in whatever way: a [`reserve`] of memory stands
+    /// behind it.
     ///
     /// # Errors
     /// A status that nginx answers with in its own way.
@@ -92,8 +95,9 @@ unsafe extern "C" fn run<H: ContentHandler>(r: *mut ngx_http_request_t) -> ngx_i
         return NGX_ERROR as ngx_int_t;
     };
     answer::discard_body(r);
-    match guard(Err(INTERNAL_SERVER_ERROR), || H::answer(r)) {
-        Ok(answer) => answer::respond(r, answer),
-        Err(status) => status as ngx_int_t,
+    match guard(Ok(Err(INTERNAL_SERVER_ERROR)), || reserve::with(|| H::answer(r))) {
+        Ok(Ok(answer)) => answer::respond(r, answer),
+        Ok(Err(status)) => status as ngx_int_t,
+        Err(NoMemory) => INTERNAL_SERVER_ERROR as ngx_int_t,
     }
 }

@@ -23,6 +23,7 @@ pub mod phase;
 pub mod preaccess;
 pub mod record;
 pub mod request;
+pub mod reserve;
 pub mod socket;
 pub mod suspend;
 pub mod value;
