@@ -38,8 +38,8 @@ const PAGE: &str = concat!(
 /// The `Content-Security-Policy` that lets in the page's own style and script and nothing else, and lets it ask only
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-u4OyvExwBQ6YOV6NYjj//ibTGhf3vtBvSQZ9ogW3rdc='; \
-    script-src 'sha256-N9OuSwev3MAdLkdXe5uRENtyvwDUqLzooHplFoA56Us='; \
+    style-src 'sha256-LdLQqfT2zm5n4CU2oy9k1EP5BvSfFCkNdBimgAB3sfc='; \
+    script-src 'sha256-+xV8wNKBjA4ot4d9C++Eewsgs9YOv1saprF7uQfGxOI='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

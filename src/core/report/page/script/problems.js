@@ -21,10 +21,10 @@ const lookupProblems = ({ sendfile }) => {
   const samples = samplesOf("sendfile");
   const failed = lately(samples, failuresOf), asked = lately(samples, asksOf), stale = lately(samples, ({ stale }) => stale);
   // Anybody may ask for what is invalid.
-  if (failed > lately(samples, ({ invalid }) => invalid) || failed >= asked / 100) {
+  if (failed > lately(samples, ({ invalid }) => invalid) || failed > asked / 100) {
     const parts = FAILED.map((outcome) => [lately(samples, (totals) => totals[outcome]), outcome]).filter(([by]) => by);
     const named = parts.map(([by, outcome]) => count(by) + " " + outcome).join(", ");
-    found.push(problem(failed >= asked / 100, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
+    found.push(problem(failed > asked / 100, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
   }
   for (const [at, { address, connections }] of sendfile.servers.entries()) {
     const totals = ofAnswers((status) => status.sendfile?.servers.find((server) => server.address === address));
@@ -46,7 +46,7 @@ const limitProblems = ({ limits }) =>
     const all = rejected + lately(samples, ({ passed, delayed }) => passed + delayed);
     const totals = ofAnswers((status) => status.limits[name]);
     const inDebt = lately(totals, ({ evicted_in_debt: evicted }) => evicted);
-    if (rejected >= 10 && rejected >= all / 20)
+    if (rejected > all / 10)
       found.push(problem(rejected >= all / 2, "limits", "rejected " + name, `Limit ${name} rejects ${share(rejected, all)} of its requests`));
     if (inDebt) found.push(problem(true, "limits", "evicted " + name, `Limit ${name} forgot ${plural(inDebt, "key")} that still owed: its zone is too small`));
     else if (limit.keys >= 0.9 * limit.capacity)
@@ -65,7 +65,7 @@ const roomProblems = ({ rooms }) =>
       const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
       found.push(problem(true, "rooms", "full " + name, `Room ${name} is full${away}`));
     }
-    if (room.estimated_wait_seconds > 600)
+    if (room.waiting && room.estimated_wait_seconds > 600)
       found.push(problem(false, "rooms", "wait " + name, `Room ${name}: who comes now waits ${time(room.estimated_wait_seconds)}`));
     if (room.waiting > before + 50 && room.waiting > 1.5 * before)
       found.push(problem(false, "rooms", "growth " + name, `Room ${name}: its queue has grown from ${count(before)} to ${count(room.waiting)} in five minutes`));
@@ -73,25 +73,24 @@ const roomProblems = ({ rooms }) =>
     return found;
   });
 
+// Whether a number is more than that part of what was measured often enough.
+const isMuch = (number, { count: all }, part) => all >= 100 && number > all / part;
+
 const bufferProblems = ({ buffers }) => {
   if (!buffers) return [];
   const found = [];
-  const tooBig = (list, of, what) => {
-    for (const item of list) {
-      const all = of(item);
-      if (all && item.advice.state === "change")
-        found.push(problem(false, "buffers", what + placeOf(item), `${placeOf(item)}: ${plural(all, "header")} of ${what} too big for the buffer`));
-    }
-  };
-  tooBig(buffers.locations, ({ measured }) => measured.upstream.header_too_big, "upstreams");
-  tooBig(buffers.servers, (server) => server.header_too_big, "requests");
+  const find = (item, kind, text) => found.push(problem(false, "buffers", kind + " " + placeOf(item), `${placeOf(item)}: ${text}`));
   for (const item of buffers.locations) {
     const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
-    if (item.advice.state !== "change") continue;
-    if (upstream.spilled >= upstream.response.count / 20 && upstream.spilled)
-      found.push(problem(false, "buffers", "spilled " + placeOf(item), `${placeOf(item)}: ${share(upstream.spilled, upstream.response.count)} of the responses go through a file`));
-    if (bodies >= body.count / 20 && bodies)
-      found.push(problem(false, "buffers", "bodies " + placeOf(item), `${placeOf(item)}: ${share(bodies, body.count)} of the request bodies go through a file`));
+    const { spilled, response, header_too_big: tooBig } = upstream;
+    if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer`);
+    if (isMuch(spilled, response, 20)) find(item, "spilled", `${share(spilled, response.count)} of the responses go through a file`);
+    if (isMuch(bodies, body, 20)) find(item, "bodies", `${share(bodies, body.count)} of the request bodies go through a file`);
+  }
+  for (const item of buffers.servers) {
+    const { header, header_too_big: tooBig } = item;
+    // One client's huge cookie is no fault of the server.
+    if (isMuch(tooBig, header, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffers`);
   }
   if (buffers.unmeasured)
     found.push(problem(false, "buffers", "unmeasured", `${plural(buffers.unmeasured, "location")} not measured: smart_buffers_zone is too small`));

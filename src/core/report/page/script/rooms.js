@@ -26,8 +26,8 @@ const room = ([name, room]) => {
           meter("Waiting", room.waiting, room.max_waiting)),
         figures(
           figure("Who comes now waits", time(room.estimated_wait_seconds)),
-          figure("Waited p50", time(room.wait.p50_seconds)), figure("p90", time(room.wait.p90_seconds))))),
-    table("Visitors", ["Outcome", " Per minute", " Total"], [...flow, ...other]));
+          figure("Waited p50", time(room.wait.p50_seconds)), figure("p90", time(room.wait.p90_seconds))),
+        table("Visitors", ["Outcome", " Per minute", " Total"], [...flow, ...other]))));
 };
 
 const rooms = ({ rooms: all }) => {

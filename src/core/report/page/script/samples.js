@@ -8,14 +8,14 @@ const OUTCOMES = ["hit", "found", "miss", "miss_cached", "stale", "error", "time
 
 let answers = [], history = new Map(), ahead = NaN;
 
-// The server's clock, which tells whole seconds, by the browser's own, which goes on evenly. Where they part, because
-// one of them was set or the browser slept, only what the module has kept counts.
+// The server's clock by the browser's own, which goes on evenly. It tells whole seconds, and is at least at those.
+// Where the two part, because one was set or the browser slept, only what the module has kept counts.
 const own = () => performance.now() / 1000;
 const now = () => own() + ahead;
 const setClock = (told) => {
-  if (Math.abs(told - now()) <= 2) return;
-  ahead = told - own();
-  answers = [];
+  const least = told - own();
+  if (Math.abs(least - ahead) <= 3) ahead = Math.max(ahead, least);
+  else [ahead, answers] = [least, []];
 };
 
 const lookupTotals = ({ lookups }) =>
@@ -43,22 +43,19 @@ const remember = ({ time, interval_seconds: interval, series }) => {
 const hear = (status) => {
   setClock(status.time);
   // Two that came at almost the same time would say nothing of a rate.
-  if (answers.length && answers[answers.length - 1].time > now() - 1) answers.pop();
-  answers.push({ time: now(), status });
-  answers = answers.filter(({ time }) => time > now() - SPAN);
-  // Whole answers are only needed for what has happened lately.
-  for (const answer of answers) if (answer.time < now() - LATELY - NOW && !answer.thin) thin(answer);
-};
-const thin = (answer) => {
-  answer.thin = true;
-  answer.status = { ...answer.status, buffers: null };
+  if (answers.length && answers[answers.length - 1].at > own() - 1) answers.pop();
+  answers.push({ at: own(), status });
+  answers = answers.filter(({ at }) => at > own() - SPAN);
+  // The longest part is not drawn.
+  if (answers.length > 1) answers[answers.length - 2].status.buffers = null;
 };
 
-const ofAnswers = (pick) => answers.map(({ time, status }) => ({ time, totals: pick(status) }));
+const ofAnswers = (pick) => answers.map(({ at, status }) => ({ time: at + ahead, totals: pick(status) }));
 const samplesOf = (kind, name = "") => {
   const kept = (history.get(kind + " " + name) ?? []).filter(({ time }) => time > now() - SPAN);
-  const last = kept.length ? kept[kept.length - 1].time : 0;
-  return [...kept, ...ofAnswers((status) => TOTALS[kind](status, name)).filter(({ time }) => time > last + 1)];
+  // The kept ones tell whole seconds too: right behind the last one, a rate would be far off.
+  const last = kept.length ? kept[kept.length - 1].time : -Infinity;
+  return [...kept, ...ofAnswers((status) => TOTALS[kind](status, name)).filter(({ time }) => time > last + 3)];
 };
 
 // How much a total grew between two samples; null if that cannot be known.
@@ -87,7 +84,7 @@ const lately = (samples, pick) => growth(samples, pick, LATELY).by;
 
 // A quantile of what came between two answers, from their cumulative buckets.
 const quantiles = (pick, wanted) => {
-  const recent = answers.filter(({ time }) => time > now() - NOW - 1);
+  const recent = answers.filter(({ at }) => at > own() - NOW - 1);
   const [from, to] = [recent[0], recent[recent.length - 1]].map((answer) => answer && pick(answer.status));
   if (!from || !to || recent.length < 2 || to.count <= from.count) return wanted.map(() => null);
   const counts = to.buckets.map(({ count }, at) => count - from.buckets[at].count);
