@@ -63,7 +63,6 @@ impl<'a> Counters<'a> {
     }
 
     /// Counts a slot that became free other than for another key, or [`Counter::Inserted`] back.
-    #[cold]
     pub fn release(&self) {
         self.released.fetch_add(1, Relaxed);
     }

@@ -129,10 +129,12 @@ impl<'a> Heaviest<'a> {
         let words = self.name_of(entry);
         let written = words[0].load(Acquire);
         let length = (written & LENGTH_MASK) as usize;
-        let name: Vec<_> =
-            words[1..].iter().take(length.div_ceil(8)).map(|word| word.load(Relaxed)).collect();
-        let sum = name.iter().fold(tag, |sum, word| mix(sum, *word));
-        let mut name: Vec<u8> = name.into_iter().flat_map(u64::to_le_bytes).collect();
+        let (mut name, mut sum) = (Vec::with_capacity(NAME_MAX), tag);
+        for word in words[1..].iter().take(length.div_ceil(8)) {
+            let word = word.load(Relaxed);
+            sum = mix(sum, word);
+            name.extend_from_slice(&word.to_le_bytes());
+        }
         name.truncate(length);
         let is_whole = tag != 0 && count > 0 && check(sum, length) == written;
         is_whole.then_some(Heavy { count, tag: Tag(tag), name })

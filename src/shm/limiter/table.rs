@@ -321,30 +321,46 @@ fn put<'a>(
 ) -> Option<(&'a Pair, u64)> {
     let number = counters.add(Counter::Inserted, turn.worker);
     let state = Bucket { level: 0, last: number }.to_word();
-    let found = match free(sets) {
-        Some(slot) => Some((slot, FREE)),
-        None => least(sets, tag, rate, turn.now),
+    let slot = match free(sets) {
+        Some(slot) => slot.exchange(FREE, [tag, state]).then_some(slot),
+        None => evict(sets, [tag, state], rate, turn, counters),
     };
-    let Some((slot, old)) = found.filter(|(slot, old)| slot.exchange(*old, [tag, state])) else {
-        counters.release();
-        return None;
+    let Some(slot) = slot else {
+        return too_late(counters);
     };
     // The look at the other slots comes after this, also in the eyes of other processors.
     fence(SeqCst);
-    if old != FREE {
-        count_evicted(Bucket::from_word(old[1]), rate, turn, counters);
-    }
     Some((slot, state))
 }
 
-/// Counts a key that has given way; one that was not settled is none.
+/// Puts a key in the place of the one that matters least. One that was not settled was none. `None`: somebody
+/// was faster.
 #[inline]
-fn count_evicted(bucket: Bucket, rate: Rate, turn: Turn, counters: &Counters<'_>) {
+fn evict<'a>(
+    sets: &Sets<'a>,
+    new: [u64; 2],
+    rate: Rate,
+    turn: Turn,
+    counters: &Counters<'_>,
+) -> Option<&'a Pair> {
+    let (slot, old) = least(sets, new[0], rate, turn.now)?;
+    if !slot.exchange(old, new) {
+        return None;
+    }
+    let bucket = Bucket::from_word(old[1]);
     match (bucket.level, bucket.level_at(rate, turn.now)) {
         (0, _) => counters.release(),
         (_, 0) => _ = counters.add(Counter::Evicted, turn.worker),
         _ => _ = counters.add(Counter::EvictedInDebt, turn.worker),
     }
+    Some(slot)
+}
+
+/// Counts back what was not put in after all.
+#[cold]
+fn too_late<T>(counters: &Counters<'_>) -> Option<T> {
+    counters.release();
+    None
 }
 
 /// A free slot: in the first set that is half free, or else in the one that is freest.
