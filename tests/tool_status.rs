@@ -83,7 +83,7 @@ fn a_snapshot_shows_everything_and_that_all_is_well() {
         &output,
         0,
         &[
-            "All is well.\nngx-smart 0.1.0, nginx/1.28.3, 2 workers, configured 2 h 15 min ago, told \
+            "All is well\nngx-smart 0.1.0, nginx/1.28.3, 2 workers, configured 2 h 15 min ago, told \
              by process 4711; rates of the last 60 s\n",
             "2 in flight; the store answered in p50 0.31 ms, p90 0.80 ms, p99 2.40 ms (of 38,634)\n",
             "  outcome                  /s       mean          total\n",
@@ -124,27 +124,24 @@ fn nothing_to_show_is_shown_as_nothing() {
     fs::remove_file(nginx.prefix().join("html/smart/history.json")).expect("a file");
     nginx.allow("history.json");
     let output = snapshot(&url(&nginx));
-    assert_said(&output, 0, &["All is well.\nngx-smart 0.1.0, nginx/1.28.3"], &[]);
+    assert_said(&output, 0, &["All is well\nngx-smart 0.1.0, nginx/1.28.3"], &[]);
     assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 2);
 }
 
 #[test]
-fn what_is_wrong_comes_first_and_is_the_status() {
-    let nginx = interface(&changed(|status| {
-        status["panics"] = json!(3);
-        // Against what the history says they were at its end.
+fn what_is_wrong_comes_first_and_what_is_bad_is_the_status() {
+    let nginx = interface(&changed(|status| status["panics"] = json!(3)));
+    let panics = "- 3 panics caught: the error log says where\n";
+    assert_said(&snapshot(&url(&nginx)), 0, &[&format!("1 problem\n{panics}ngx-smart ")], &[]);
+    // Against what the history says they were at its end.
+    tell(&nginx, |status| {
         status["limits"]["clients"]["rejected"] = json!(1640);
-    }));
-    let output = snapshot(&url(&nginx));
-    assert_said(
-        &output,
-        1,
-        &[
-            "2 things are wrong:\n! 3 panics were caught since nginx was started",
-            "\n! limit clients: 37 % of the last minute's requests were rejected\n",
-        ],
-        &[],
-    );
+        status["rooms"]["shop"]["refused"] = json!(5);
+    });
+    let full = "! Room shop is full: 5 times in the last minute somebody was turned away\n";
+    let limit = "- Limit clients rejects ";
+    let said = format!("3 problems\n{full}{panics}{limit}");
+    assert_said(&snapshot(&url(&nginx)), 1, &[&said], &[]);
 }
 
 #[test]
@@ -203,7 +200,7 @@ fn colours_are_for_terminals_whose_user_has_nothing_against_them() {
     let terminal = Terminal::start(&tool(&url(&nginx), &[]), 30, 60);
     terminal.wait_for(&["is (38,223 request headers)"]);
     let coloured = terminal.bytes();
-    assert!(coloured.starts_with(b"\x1b[1;32mAll is well.\x1b[0m\r\n"));
+    assert!(coloured.starts_with(b"\x1b[1;32mAll is well\x1b[0m\r\n"));
     assert_eq!(terminal.end(), Ok(0));
     for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
         let mut command = tool(&url(&nginx), &[]);
@@ -211,13 +208,13 @@ fn colours_are_for_terminals_whose_user_has_nothing_against_them() {
         let terminal = Terminal::start(&command, 30, 60);
         terminal.wait_for(&["is (38,223 request headers)"]);
         let plain = terminal.bytes();
-        assert!(plain.starts_with(b"All is well.\r\n") && !plain.contains(&0x1b), "{name}");
+        assert!(plain.starts_with(b"All is well\r\n") && !plain.contains(&0x1b), "{name}");
         assert_eq!(terminal.end(), Ok(0));
     }
     let mut command = tool(&url(&nginx), &["--watch"]);
     command.env("NO_COLOR", "1");
     let mut terminal = Terminal::start(&command, 30, 60);
-    terminal.wait_for(&["All is well.", "LOOKUPS"]);
+    terminal.wait_for(&["All is well", "LOOKUPS"]);
     terminal.press("q");
     let bytes = String::from_utf8_lossy(&terminal.bytes()).into_owned();
     assert!(!bytes.contains("[32m") && !bytes.contains("[38;5;2m"), "no colour, yet bold");
@@ -229,22 +226,17 @@ fn a_view_that_stays_follows_what_happens() {
     let nginx = interface(STATUS);
     let mut terminal = Terminal::start(&tool(&url(&nginx), &["--watch=0.2"]), 24, 100);
     // The charts show what was before.
-    terminal.wait_for(&[
-        "All is well.  http://127.0.0.1",
-        "  hit  ",
-        "1,203,222  ",
-        "(1 to 22 of ",
-    ]);
+    terminal.wait_for(&["All is well  http://127.0.0.1", "  hit  ", "1,203,222  ", "(1 to 22 of "]);
     let charted = |line: &str| line.contains("  hit ") && line.contains('█');
     terminal.wait_until("a chart of hits", |screen| screen.lines().any(charted));
     tell(&nginx, |status| {
         status["panics"] = json!(1);
         status["sendfile"]["lookups"]["hit"]["count"] = json!(1_203_333);
     });
-    terminal.wait_for(&["Something is wrong:", "! 1 panic was caught since", "1,203,333"]);
+    terminal.wait_for(&["1 problem  http:", "! 1 panic caught, 1 of them in", "1,203,333"]);
     assert!(!terminal.screen().contains("BUFFERS"));
     terminal.press("G");
-    terminal.wait_for(&["BUFFERS", "fine as it is (38,223 request headers)", "Something is wrong"]);
+    terminal.wait_for(&["BUFFERS", "fine as it is (38,223 request headers)", "1 problem"]);
     terminal.press("g");
     terminal.wait_for(&["LOOKUPS"]);
     terminal.press("jj\x1b[B ");
@@ -259,14 +251,14 @@ fn a_view_that_stays_follows_what_happens() {
 fn a_view_that_stays_fits_any_window() {
     let nginx = interface(STATUS);
     let mut terminal = Terminal::start(&tool(&url(&nginx), &["--watch=0.2"]), 10, 40);
-    terminal.wait_for(&["All is well.", "q quit", "(1 to 8 of "]);
+    terminal.wait_for(&["All is well", "q quit", "(1 to 8 of "]);
     for (rows, columns) in [(3, 20), (2, 5), (1, 1), (60, 30), (5, 200)] {
         terminal.resize(rows, columns);
         terminal.press("jGk");
     }
     terminal.press("g");
     terminal.resize(120, 120);
-    terminal.wait_for(&["All is well.", "LOOKUPS", "ROOM shop", "(38,223 request headers)"]);
+    terminal.wait_for(&["All is well", "LOOKUPS", "ROOM shop", "(38,223 request headers)"]);
     assert!(!terminal.screen().contains("scroll"), "all of it fits");
     terminal.press("\x03");
     assert_eq!(terminal.end(), Ok(0));
@@ -278,7 +270,7 @@ fn a_view_that_stays_survives_a_server_that_does_not() {
     let (own, other) = (format!("listen 127.0.0.1:{}", nginx.port()), Port::reserve());
     let elsewhere = format!("listen {}", other.address());
     let mut terminal = Terminal::start(&tool(&url(&nginx), &["--watch=0.2"]), 40, 100);
-    terminal.wait_for(&["All is well.", "1,203,222"]);
+    terminal.wait_for(&["All is well", "1,203,222"]);
     nginx.reconfigure(|text| text.replace(&own, &elsewhere));
     nginx.reload();
     terminal.wait_for(&["No answer since ", " UTC (0.0 s): nothing listens there.", "1,203,222"]);
@@ -286,7 +278,7 @@ fn a_view_that_stays_survives_a_server_that_does_not() {
     tell(&nginx, |status| status["sendfile"]["lookups"]["hit"]["count"] = json!(7));
     nginx.reconfigure(|text| text.replace(&elsewhere, &own));
     nginx.reload();
-    terminal.wait_for(&["All is well.", "LOOKUPS"]);
+    terminal.wait_for(&["All is well", "LOOKUPS"]);
     terminal.wait_until("the new count", |screen| {
         screen.lines().any(|line| line.contains("  hit ") && line.contains(" 7 "))
     });
@@ -299,7 +291,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     let nginx = interface(STATUS);
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let terminal = Terminal::start(&tool(&url(&nginx), &["--watch"]), 24, 80);
-        terminal.wait_for(&["All is well."]);
+        terminal.wait_for(&["All is well"]);
         terminal.signal(signal);
         assert_eq!(terminal.end(), Err(signal.as_raw()));
     }

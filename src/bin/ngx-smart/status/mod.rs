@@ -23,10 +23,10 @@ use rates::Past;
 
 /// Show what a running nginx tells of itself
 ///
-/// First whether anything is wrong, then lookups, limits, rooms, and what is advised about buffers. Rates are those of
-/// the last minute, as far as it is known.
+/// First the problems, if there are any: "!" marks what needs somebody at once, "-" what is worth a look. Then lookups,
+/// limits, rooms, and what is advised about buffers. Rates are those of the last minute, as far as it is known.
 ///
-/// Ends with status 0 when all is well, 1 when something is wrong, 2 when there is no answer, what answers is
+/// Ends with status 0 when nothing needs somebody at once, 1 when something does, 2 when there is no answer, what answers is
 /// not the status interface, or the arguments are wrong. With --watch: with 0 when it is told to quit.
 #[derive(Args)]
 pub struct Arguments {
@@ -54,7 +54,7 @@ fn interval(seconds: &str) -> Result<Duration, String> {
     }
 }
 
-/// Shows it. Whether all is well.
+/// Shows it. Whether nothing is bad.
 pub fn run(arguments: &Arguments) -> Result<bool> {
     // An error may have words of the server's in it.
     show(arguments).map_err(|error| anyhow!("{}", Text::new(&format!("{error:#}"))))
@@ -97,5 +97,5 @@ fn snapshot(client: &Client) -> Result<bool> {
         charts: false,
     }));
     text::print(&lines)?;
-    Ok(problems.is_empty())
+    Ok(!problems.iter().any(|problem| problem.is_bad))
 }

@@ -177,6 +177,7 @@ pub struct Room {
     pub refused: u64,
     pub waiting_dry_run: u64,
     pub full_dry_run: u64,
+    pub rebuilt: u64,
     pub wait: Quantiles,
 }
 
@@ -198,6 +199,7 @@ pub struct Location {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Measured {
+    pub request_body: Count,
     pub request_bodies_spilled: u64,
     pub upstream: Upstream,
 }

@@ -20,6 +20,7 @@ pub const OUTCOMES: [&str; 8] =
 /// What a series is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
+    Module,
     Sendfile,
     Server,
     Cache,
@@ -49,7 +50,8 @@ impl Kind {
                 "timeout_time",
                 "invalid_time",
             ],
-            Kind::Server => &["questions"],
+            Kind::Module => &["panics"],
+            Kind::Server => &["questions", "failures", "timeouts"],
             Kind::Cache => &["evicted"],
             Kind::Limit => &[
                 "passed",
@@ -59,7 +61,9 @@ impl Kind {
                 "rejected_dry_run",
                 "evicted_in_debt",
             ],
-            Kind::Room => &["waiting", "active", "entered", "admitted", "absent", "refused"],
+            Kind::Room => {
+                &["waiting", "active", "entered", "admitted", "absent", "refused", "rebuilt"]
+            }
         }
     }
 
@@ -138,13 +142,18 @@ impl Past {
             let track = self.tracks.entry((kind, name.clone())).or_default();
             track.push_back(Sample { time: now, values });
         };
+        add(Kind::Module, &Text::default(), vec![status.panics]);
         if let Some(sendfile) = &status.sendfile {
             let all = sendfile.lookups.all();
             let counts = all.iter().map(|ended| ended.count);
             let times = all.iter().map(|ended| (ended.seconds * 1e6) as u64);
             add(Kind::Sendfile, &Text::default(), counts.chain(times).collect());
             for server in &sendfile.servers {
-                add(Kind::Server, &server.address, vec![server.questions]);
+                add(
+                    Kind::Server,
+                    &server.address,
+                    vec![server.questions, server.failures, server.timeouts],
+                );
             }
             for (name, cache) in &sendfile.caches.0 {
                 add(Kind::Cache, name, vec![cache.evicted]);
@@ -157,7 +166,7 @@ impl Past {
         }
         for (name, room) in &status.rooms.0 {
             let now = [room.waiting, room.active];
-            let totals = [room.entered, room.admitted, room.absent, room.refused];
+            let totals = [room.entered, room.admitted, room.absent, room.refused, room.rebuilt];
             add(Kind::Room, name, [&now[..], &totals].concat());
         }
         self.forget(now);
@@ -208,10 +217,19 @@ impl Past {
                 all.push(value);
             }
         }
-        let (first, last) = (all.first()?, all.last()?);
-        let seconds = last.0 - first.0;
-        let count = all.windows(2).map(|pair| grown(pair[0].1, pair[1].1)).sum();
-        (seconds > 0.0).then_some(Growth { count, seconds })
+        let mut growth = Growth::default();
+        for pair in all.windows(2) {
+            if let Some(count) = grown(pair[0].1, pair[1].1) {
+                growth.count += count;
+                growth.seconds += pair[1].0 - pair[0].0;
+            }
+        }
+        (growth.seconds > 0.0).then_some(growth)
+    }
+
+    /// The first value of a column since `begin`.
+    pub fn first(&self, kind: Kind, name: &Text, column: &str, begin: f64) -> Option<f64> {
+        self.values(kind, name, column).find(|(time, _)| *time > begin).map(|(_, value)| value)
     }
 
     /// Of how many seconds before `now` anything is known.
@@ -236,10 +254,7 @@ impl Past {
         let mut covered = vec![0.0; number];
         for pair in values.windows(2) {
             let [(from, before), (to, after)] = [pair[0], pair[1]];
-            let count = grown(before, after);
-            if to - from > GAP || to <= from {
-                continue;
-            }
+            let Some(count) = grown(before, after).filter(|_| to - from <= GAP) else { continue };
             let first = place(from, now, part, number);
             for index in first..=place(to, now, part, number) {
                 let begin = now - (number - index) as f64 * part;
@@ -288,13 +303,10 @@ fn place(time: f64, now: f64, part: f64, number: usize) -> usize {
     parts.min(number.saturating_sub(1))
 }
 
-/// By how much a total has grown. One that has fallen was begun anew, with the memory that held it.
-fn grown(before: f64, after: f64) -> f64 {
-    if after >= before {
-        after - before
-    } else {
-        after
-    }
+/// By how much a total has grown. One that has fallen was begun anew, with the memory that held it: nothing is known
+/// of the time between.
+fn grown(before: f64, after: f64) -> Option<f64> {
+    (after >= before).then_some(after - before)
 }
 
 #[cfg(test)]
@@ -335,12 +347,12 @@ mod tests {
     }
 
     #[test]
-    fn a_total_that_has_fallen_was_begun_anew() {
+    fn a_total_that_has_fallen_says_nothing_of_the_time_between() {
         let values = [10.0, 20.0, 3.0, 4.0].map(|passed| [0.0, 0.0, passed]);
         let samples: Vec<_> = values.iter().map(|values| Some(&values[..])).collect();
         let past = seeded(&samples, 50.0);
         let grown = growth(&past, "passed", 50.0, MINUTE).expect("samples");
-        assert_eq!(grown, Growth { count: 10.0 + 3.0 + 1.0, seconds: 15.0 });
+        assert_eq!(grown, Growth { count: 10.0 + 1.0, seconds: 10.0 });
         let grown =
             growth(&past, "passed", 50.0, 3.0).expect("the window and the sample before it");
         assert_eq!(grown, Growth { count: 1.0, seconds: 5.0 });

@@ -7,6 +7,7 @@ pub const PLAIN: Style = Style::new();
 pub const STRONG: Style = Style::new().add_modifier(Modifier::BOLD);
 pub const FAINT: Style = Style::new().add_modifier(Modifier::DIM);
 pub const GOOD: Style = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
+pub const WARNING: Style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);
 pub const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 pub const CHART: Style = Style::new().fg(Color::Cyan);
 

@@ -56,6 +56,7 @@ fn codes(style: Style) -> Vec<&'static str> {
     match style.fg {
         Some(Color::Red) => codes.push("31"),
         Some(Color::Green) => codes.push("32"),
+        Some(Color::Yellow) => codes.push("33"),
         Some(Color::Cyan) => codes.push("36"),
         _ => {}
     }

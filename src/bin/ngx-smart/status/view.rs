@@ -7,14 +7,14 @@ use super::clean::Text;
 use super::format::{count, duration, latency, rate, share, size};
 use super::model::{Advice, Buffers, Limit, Quantiles, Room, Sendfile, State, Status};
 use super::rates::{Growth, Kind, Past, MINUTE, OUTCOMES};
-use super::table::{chart, wrapped, Table, BAD, FAINT, GOOD, PLAIN, STRONG};
-use super::verdict::place;
+use super::table::{chart, wrapped, Table, BAD, FAINT, GOOD, PLAIN, STRONG, WARNING};
+use super::verdict::{place, Problem};
 
 /// What is shown, and how wide.
 pub struct View<'a> {
     pub status: &'a Status,
     pub past: &'a Past,
-    pub problems: &'a [String],
+    pub problems: &'a [Problem],
     /// On the clock of `past`.
     pub now: f64,
     pub width: usize,
@@ -30,11 +30,21 @@ const CHART_MIN: usize = 8;
 const CHART_MAX: usize = 60;
 
 /// Whether anything is wrong, in a line.
-pub fn headline(problems: &[String]) -> Line<'static> {
-    match problems.len() {
-        0 => Span::styled("All is well.", GOOD).into(),
-        1 => Span::styled("Something is wrong:", BAD).into(),
-        number => Span::styled(format!("{number} things are wrong:"), BAD).into(),
+pub fn headline(problems: &[Problem]) -> Line<'static> {
+    let style = problems.first().map_or(GOOD, mark_style);
+    let words = match problems.len() {
+        0 => "All is well".to_owned(),
+        1 => "1 problem".to_owned(),
+        number => format!("{number} problems"),
+    };
+    Span::styled(words, style).into()
+}
+
+fn mark_style(problem: &Problem) -> Style {
+    if problem.is_bad {
+        BAD
+    } else {
+        WARNING
     }
 }
 
@@ -42,7 +52,9 @@ pub fn headline(problems: &[String]) -> Line<'static> {
 pub fn lines(view: &View) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for problem in view.problems {
-        lines.extend(wrapped(Span::styled("! ", BAD), problem, PLAIN, view.width));
+        let mark = if problem.is_bad { "! " } else { "- " };
+        let mark = Span::styled(mark, mark_style(problem));
+        lines.extend(wrapped(mark, &problem.text, PLAIN, view.width));
     }
     lines.extend(view.facts());
     if let Some(sendfile) = &view.status.sendfile {

@@ -85,7 +85,7 @@ struct Screen {
     began: Instant,
     past: Past,
     status: Status,
-    problems: Vec<String>,
+    problems: Vec<verdict::Problem>,
     /// When `status` came, in seconds since `began`.
     now: f64,
     failure: Option<Failure>,
