@@ -39,7 +39,7 @@ const PAGE: &str = concat!(
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-LdLQqfT2zm5n4CU2oy9k1EP5BvSfFCkNdBimgAB3sfc='; \
-    script-src 'sha256-+xV8wNKBjA4ot4d9C++Eewsgs9YOv1saprF7uQfGxOI='; \
+    script-src 'sha256-KgScxNj15XTyjKjWw88PHpJqDVdllVZe0n8QBuzcAtc='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

@@ -40,7 +40,7 @@ const lookupCharts = (samples) => {
   return make("div", { class: "charts" },
     chart({ id: "lookup-rate", title: "Lookups", unit: "per second", bands, samples, format: rate, isStacked: true,
       current: bands.map(({ pick }) => perSecond(samples, pick)) }),
-    chart({ id: "lookup-time", title: "Mean time of lookups that asked the store", unit: "", bands: means, samples, format: time,
+    chart({ id: "lookup-time", title: "Mean time of the store", unit: "", bands: means, samples, format: time,
       current: means.map(mean) }));
 };
 

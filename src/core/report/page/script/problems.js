@@ -12,7 +12,7 @@ const panics = ({ panics: all }) => {
   if (!all) return [];
   const recent = lately(ofAnswers((status) => status), (totals) => totals.panics);
   const when = recent ? `, ${count(recent)} of them in the last minute` : "";
-  return [problem(recent > 0, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
+  return [problem(true, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
 };
 
 const lookupProblems = ({ sendfile }) => {

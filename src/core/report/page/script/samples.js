@@ -6,16 +6,18 @@ const NOW = 10;
 const LATELY = 60;
 const OUTCOMES = ["hit", "found", "miss", "miss_cached", "stale", "error", "timeout", "invalid"];
 
-let answers = [], history = new Map(), ahead = NaN;
+let answers = [], history = new Map(), ahead;
 
-// The server's clock by the browser's own, which goes on evenly. It tells whole seconds, and is at least at those.
-// Where the two part, because one was set or the browser slept, only what the module has kept counts.
+// The server's clock by the browser's own, which goes on evenly. It tells whole seconds: each answer bounds it from
+// both sides. Where the two part, because one was set or the browser slept, only what the module has kept counts.
 const own = () => performance.now() / 1000;
 const now = () => own() + ahead;
+let least = NaN, most = NaN;
 const setClock = (told) => {
-  const least = told - own();
-  if (Math.abs(least - ahead) <= 3) ahead = Math.max(ahead, least);
-  else [ahead, answers] = [least, []];
+  const behind = told - own();
+  [least, most] = [Math.max(least, behind), Math.min(most, behind + 1)];
+  if (!(least < most + 2)) [least, most, answers] = [behind, behind + 1, []];
+  ahead = (least + most) / 2;
 };
 
 const lookupTotals = ({ lookups }) =>
@@ -35,7 +37,8 @@ const remember = ({ time, interval_seconds: interval, series }) => {
   history = new Map();
   for (const { kind, name, columns, samples } of series) {
     const named = (values) => values && Object.fromEntries(columns.map((column, at) => [column, values[at]]));
-    const first = time - (samples.length - 1) * interval;
+    // On average: these too are whole seconds.
+    const first = time + 0.5 - (samples.length - 1) * interval;
     history.set(kind + " " + name, samples.map((values, at) => ({ time: first + at * interval, totals: named(values) })));
   }
 };
@@ -53,7 +56,7 @@ const hear = (status) => {
 const ofAnswers = (pick) => answers.map(({ at, status }) => ({ time: at + ahead, totals: pick(status) }));
 const samplesOf = (kind, name = "") => {
   const kept = (history.get(kind + " " + name) ?? []).filter(({ time }) => time > now() - SPAN);
-  // The kept ones tell whole seconds too: right behind the last one, a rate would be far off.
+  // Right behind the last one, a rate would be far off.
   const last = kept.length ? kept[kept.length - 1].time : -Infinity;
   return [...kept, ...ofAnswers((status) => TOTALS[kind](status, name)).filter(({ time }) => time > last + 3)];
 };
