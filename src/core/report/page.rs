@@ -38,8 +38,8 @@ const PAGE: &str = concat!(
 /// The `Content-Security-Policy` that lets in the page's own style and script and nothing else, and lets it ask only
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
-    style-src 'sha256-LdLQqfT2zm5n4CU2oy9k1EP5BvSfFCkNdBimgAB3sfc='; \
-    script-src 'sha256-KgScxNj15XTyjKjWw88PHpJqDVdllVZe0n8QBuzcAtc='; \
+    style-src 'sha256-Tv1FbnQM6jtbnxO2IDj25WW2+FB1ky3CsfafPRMEMYU='; \
+    script-src 'sha256-r/7AvkZPnbMIz6D7aVieKKkIsohIj3an2N8OK32oByE='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

@@ -1,3 +1,4 @@
+const VERSION = 1;
 const PERIOD = 2;
 const PATIENCE = 5;
 const STALE = 6;
@@ -21,11 +22,12 @@ const ask = async (path) => {
 const askStatus = async () => {
   try {
     const status = await ask("status.json");
+    if (status.version !== VERSION) throw new SyntaxError();
     hear(status);
     heardAt = own();
     trouble = undefined;
   } catch ({ status, name }) {
-    trouble = status ? `answers with status ${status}` : name === "SyntaxError" ? "does not answer as it should" : "does not answer";
+    trouble = status ? `answers with status ${status}` : name === "SyntaxError" ? "does not answer as this page expects, which may be reloaded" : "does not answer";
     // Who comes back wants to see what happened meanwhile.
     historyAt = -Infinity;
   }
