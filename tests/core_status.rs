@@ -1,11 +1,16 @@
 //! The answers of the status interface: JSON by its schema, and numbers that no format rounds.
 
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/statuses.rs"]
 mod statuses;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use ngx_http_smart_module::core::advice::Filter;
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::{json, Kind, SessionState, Status};
+use schema::{assert_conforms, schema};
 use serde_json::{json, Value};
 use statuses::{empty, full, history, hostile, keys, limit, room, HOSTILE_NAMES, SESSIONS};
 
@@ -51,25 +56,6 @@ fn status_of(status: &Status) -> Value {
     serde_json::from_slice(&text).unwrap()
 }
 
-/// A definition of `docs/status.schema.json`.
-fn schema(name: &str) -> jsonschema::Validator {
-    let mut schema: Value =
-        serde_json::from_str(include_str!("../docs/status.schema.json")).unwrap();
-    assert!(schema["$defs"][name].is_object(), "no schema of {name}");
-    schema["anyOf"] = json!([{ "$ref": format!("#/$defs/{name}") }]);
-    jsonschema::draft202012::new(&schema).unwrap()
-}
-
-fn assert_conforms(name: &str, answer: &[u8]) {
-    let value = serde_json::from_slice(answer)
-        .unwrap_or_else(|error| panic!("{name}: {error}: {}", String::from_utf8_lossy(answer)));
-    let errors: Vec<_> = schema(name)
-        .iter_errors(&value)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(errors.is_empty(), "{name}: {errors:#?}");
-}
-
 #[test]
 fn the_schema_is_one() {
     let schema = serde_json::from_str(include_str!("../docs/status.schema.json")).unwrap();
@@ -78,13 +64,21 @@ fn the_schema_is_one() {
 
 #[test]
 fn every_answer_conforms_to_its_schema() {
-    for name in [&b"front"[..]].iter().chain(&HOSTILE_NAMES) {
-        for (schema, answer) in answers(name) {
-            assert_conforms(schema, &answer);
-        }
-    }
+    let mut all: Vec<_> =
+        [&b"front"[..]].iter().chain(&HOSTILE_NAMES).flat_map(|name| answers(name)).collect();
     for status in [empty(), hostile()] {
-        assert_conforms("status", &written(|out| json::status(&status, out)));
+        all.push(("status", written(|out| json::status(&status, out))));
+    }
+    let schemas: BTreeMap<_, _> = all
+        .iter()
+        .map(|(name, _)| *name)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .map(|name| (name, schema(name)))
+        .collect();
+    assert_eq!(schemas.len(), 9);
+    for (name, answer) in all {
+        assert_conforms(name, &schemas[name], &answer);
     }
 }
 
@@ -204,5 +198,40 @@ fn a_filter_takes_one_location_and_no_server() {
 fn outcomes_are_called_as_the_variable_calls_them() {
     for (outcome, column) in Outcome::ALL.into_iter().zip(Kind::Sendfile.columns()) {
         assert_eq!(outcome.name().to_ascii_lowercase(), *column);
+    }
+}
+
+/// The names of all members that a part of the schema has.
+fn members<'a>(schema: &'a Value, names: &mut Vec<&'a str>) {
+    match schema {
+        Value::Object(object) => {
+            let properties = object.get("properties").and_then(Value::as_object);
+            names.extend(properties.iter().flat_map(|it| it.keys()).map(String::as_str));
+            object.values().for_each(|part| members(part, names));
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| members(part, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_documentation_tells_of_every_member_and_its_examples_conform() {
+    let text = include_str!("../docs/status.md");
+    let schema = serde_json::from_str(include_str!("../docs/status.schema.json")).unwrap();
+    let mut names = Vec::new();
+    members(&schema, &mut names);
+    assert!(names.len() > 100);
+    for name in names {
+        let is_told =
+            [format!("`{name}`"), format!("\"{name}\"")].iter().any(|it| text.contains(it));
+        assert!(is_told, "docs/status.md does not tell of {name}");
+    }
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let examples: Vec<_> = text.split("```json\n").skip(1).collect();
+    assert_eq!(examples.len(), 9);
+    for example in examples {
+        let example = example.split_once("```").unwrap().0;
+        let value: Value = serde_json::from_str(example).unwrap();
+        assert!(validator.is_valid(&value), "{example}");
     }
 }

@@ -93,7 +93,7 @@ pub fn session(
         SessionState::Waiting { position, wait, waited } => {
             ("waiting", None, None, Some(position), Some(wait), Some(waited))
         }
-        SessionState::Unknown => return error(404, "the room does not know the session", out),
+        SessionState::Unknown => return error(404, "no such session is held", out),
     };
     document(out, |object| {
         object
