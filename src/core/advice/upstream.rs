@@ -79,12 +79,13 @@ fn advise_header(draft: &mut Draft, protocol: Protocol, header: u64) {
     let mut after = UpstreamSettings { buffer_size: header, ..before };
     if protocol != Protocol::Grpc && largest_of(&after) > largest_of(&before) {
         // nginx demands of a chain that all its buffers but one hold the one for the header.
-        let number = times(header, after.buffers.size).saturating_add(1);
-        after.buffers.number = after.buffers.number.max(number);
+        let size = round_up(after.buffers.size);
+        let number = after.buffers.number.max(times(header, size).saturating_add(1));
+        after.buffers = Chain { number, size };
         complete(&mut after);
     }
-    let chain =
-        if before.buffering && after.buffers != before.buffers { after.buffers.total() } else { 0 };
+    let is_chain_named = current.is_none() || after.buffers != before.buffers;
+    let chain = if before.buffering && is_chain_named { after.buffers.total() } else { 0 };
     if header.saturating_add(chain) > left {
         return draft.no_room(left, &name);
     }
@@ -206,13 +207,14 @@ fn name_all(
         draft.sheet.advise(&name, current, size(&after), reason.to_owned());
     };
     name("buffer_size", |it| Written(it.buffer_size).to_string(), &reason_of_header);
-    let is_chain_advised =
-        after.buffers != before.buffers || largest_of(&after) > largest_of(&before) || {
-            after.busy_buffers_size != before.busy_buffers_size
-                || after.temp_file_write_size != before.temp_file_write_size
-        };
-    if is_chain_advised || (current.is_none() && after.protocol != Protocol::Grpc) {
-        name("buffers", |it| written(it.buffers), reason_of_buffers);
+    // What is the same but for the header's buffer still serves, unless nginx judges it by a larger one now.
+    let is_same = after == UpstreamSettings { buffer_size: after.buffer_size, ..before }
+        && largest_of(&after) <= largest_of(&before);
+    let has_chain = after.protocol != Protocol::Grpc;
+    if has_chain && (current.is_none() || !is_same) {
+        if current.is_none() || after.buffers != before.buffers {
+            name("buffers", |it| written(it.buffers), reason_of_buffers);
+        }
         name(
             "busy_buffers_size",
             |it| Written(it.busy_buffers_size).to_string(),

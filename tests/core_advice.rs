@@ -1,0 +1,573 @@
+//! What is advised of buffers: case by case, and what holds of every advice.
+
+#[path = "common/advised.rs"]
+mod advised;
+#[path = "common/numbers.rs"]
+mod numbers;
+
+use advised::{chain, defaults, follow, follow_server, refusal, size};
+use ngx_http_smart_module::core::advice::{
+    of_location, of_server, write_snippet, Advice, Directive, Filter, State, SAMPLES_MIN,
+};
+use ngx_http_smart_module::core::histogram::Histogram;
+use ngx_http_smart_module::core::report::buffers::{
+    Buffers, Chain, Host, Location, Protocol, Server, Settings,
+};
+use numbers::Numbers;
+use proptest::prelude::*;
+
+const K: u64 = 1 << 10;
+const M: u64 = 1 << 20;
+
+/// So many values of each size.
+fn of(values: &[(u64, u64)]) -> Histogram {
+    let mut histogram = Histogram::default();
+    values.iter().for_each(|(value, times)| histogram.add(*value, *times));
+    histogram
+}
+
+/// A host whose sockets hold 10m.
+fn host() -> Host {
+    Host {
+        page_size: 4096,
+        tcp_rmem_max: Some(6 * M),
+        tcp_wmem_max: Some(4 * M),
+        rmem_max: Some(212_992),
+        wmem_max: Some(212_992),
+    }
+}
+
+/// The host of the published examples.
+fn published() -> Host {
+    Host { page_size: 4096, rmem_max: Some(163_840), wmem_max: Some(163_840), ..Host::default() }
+}
+
+/// A location as nginx sets it, with these answers of its upstream.
+fn passes(protocol: Protocol, responses: &[(u64, u64)]) -> Location {
+    let mut location = Location { budget: M, ..Location::default() };
+    let upstream = &mut location.measured.upstream;
+    upstream.response = of(responses);
+    let count = upstream.response.count();
+    upstream.header = of(&[(400, count)]);
+    upstream.by_protocol[protocol.index()] = count;
+    location.measured.requests = count;
+    location.settings = Settings {
+        client_body_buffer_size: Some(16 * K),
+        upstream: Some(defaults(protocol)),
+        gzip: Some(false),
+        gzip_buffers: Some(Chain { number: 32, size: 4096 }),
+        output_buffers: Some(Chain { number: 2, size: 32 * K }),
+        sendfile: Some(true),
+    };
+    location
+}
+
+/// A location without an upstream.
+fn serves(responses: &[(u64, u64)]) -> Location {
+    let mut location = passes(Protocol::Proxy, &[]);
+    location.settings.upstream = None;
+    location.measured.response = of(responses);
+    location
+}
+
+#[track_caller]
+fn named<'a>(advice: &'a Advice, name: &str) -> &'a Directive {
+    let found = advice.directives.iter().find(|directive| directive.name == name);
+    found.unwrap_or_else(|| panic!("{name}: {advice:#?}"))
+}
+
+#[track_caller]
+fn assert_advised(advice: &Advice, expected: &[(&str, &str)]) {
+    let directives = advice.directives.iter();
+    let advised: Vec<_> = directives.map(|it| (it.name.as_str(), it.advised.as_str())).collect();
+    assert_eq!(advised, expected, "{advice:#?}");
+}
+
+#[track_caller]
+fn assert_fine(advice: &Advice) {
+    assert_eq!((advice.state, &advice.directives[..]), (State::Fine, &[][..]), "{advice:#?}");
+    assert_eq!(advice.effect, None);
+}
+
+#[track_caller]
+fn assert_remark(advice: &Advice, text: &str) {
+    assert!(advice.remarks.iter().any(|remark| remark.contains(text)), "{text}: {advice:#?}");
+}
+
+#[test]
+fn short_replies_take_one_allocation() {
+    let location = passes(Protocol::Proxy, &[(2000, 10_000), (11_900, 28_000), (60_000, 211)]);
+    let advice = of_location(&location, &host());
+    assert_eq!((advice.state, advice.samples), (State::Change, 38_211));
+    let all = [
+        ("proxy_buffer_size", "4k"),
+        ("proxy_buffers", "8 12k"),
+        ("proxy_busy_buffers_size", "24k"),
+        ("proxy_temp_file_write_size", "24k"),
+    ];
+    assert_advised(&advice, &all);
+    let buffers = named(&advice, "proxy_buffers");
+    assert_eq!(buffers.current.as_deref(), Some("8 4k"));
+    assert!(
+        buffers.reason.starts_with(
+            "p90 of 38,211 responses is 11.9k; now proxy_buffers 8 4k (3 allocations), advised \
+             proxy_buffers 8 12k (1 allocation); p99 is 11.9k; less than what the sockets hold, 10m \
+             (the maxima of tcp_rmem and tcp_wmem)"
+        ),
+        "{}",
+        buffers.reason
+    );
+    let effect = advice.effect.expect("of answers");
+    assert_eq!((effect.memory_before, effect.memory_after), (Some(16 * K), 16 * K));
+    assert_eq!((effect.one_buffer_before, effect.one_buffer_after), (Some(261), 994));
+    assert_eq!((effect.spilled_before, effect.spilled_after), (Some(6), 0));
+    assert_fine(&of_location(&follow(&location, &advice), &host()));
+}
+
+#[test]
+fn what_nginx_sets_is_fine_for_what_fits() {
+    let location = passes(Protocol::Fastcgi, &[(3000, 20_000), (7000, 100)]);
+    assert_fine(&of_location(&location, &host()));
+    // One step more than would do is fine too; two are not.
+    for (size, state) in [(8 * K, State::Fine), (12 * K, State::Change)] {
+        let mut larger = location.clone();
+        larger.settings.upstream.as_mut().expect("set").buffers.size = size;
+        assert_eq!(of_location(&larger, &host()).state, state, "{size}");
+    }
+}
+
+#[test]
+fn long_replies_take_as_much_as_the_sockets_hold() {
+    let location = passes(Protocol::Uwsgi, &[(5 * M, 5000), (30 * M, 5000)]);
+    let advice = of_location(&location, &published());
+    assert_eq!(named(&advice, "uwsgi_buffers").advised, "8 40k");
+    let reason = &named(&advice, "uwsgi_buffers").reason;
+    assert!(reason.contains(
+        "the chain holds no more than what the sockets hold, 320k (rmem_max and wmem_max)"
+    ));
+    // Whatever is autotuned counts first; what cannot be read is assumed, and that is said.
+    let sources = [
+        (Some(100 * K), Some(60 * K), "160k (the maxima of tcp_rmem and tcp_wmem)", "8 20k"),
+        (Some(100 * K), None, "260k (the maximum of tcp_rmem and wmem_max)", "8 32k"),
+        (None, Some(100 * K), "260k (rmem_max and the maximum of tcp_wmem)", "8 32k"),
+    ];
+    for (tcp_rmem_max, tcp_wmem_max, told, expected) in sources {
+        let host = Host { tcp_rmem_max, tcp_wmem_max, ..published() };
+        let advice = of_location(&location, &host);
+        let buffers = named(&advice, "uwsgi_buffers");
+        assert!(buffers.reason.contains(told), "{}", buffers.reason);
+        assert_eq!(buffers.advised, expected);
+    }
+    let unknown = of_location(&location, &Host::default());
+    assert!(named(&unknown, "uwsgi_buffers").reason.contains("416k (Linux's defaults, because"));
+    assert_eq!(named(&unknown, "uwsgi_buffers").advised, "8 52k");
+}
+
+#[test]
+fn the_published_examples_come_out() {
+    // Sums of 163,840 + 163,840: eight buffers of 40k, for long replies and for short ones of that size.
+    for responses in [&[(20 * M, 2000)][..], &[(38_000, 9000), (3 * M, 1000)]] {
+        let advice = of_location(&passes(Protocol::Proxy, responses), &published());
+        assert_eq!(named(&advice, "proxy_buffers").advised, "8 40k");
+    }
+    // Mostly up to 128k, with some of dozens of megabytes: between 2 160k and 4 80k.
+    let largest = [128 * K - 1, 128 * K, 110 * K, 100 * K, 75 * K];
+    let expected = ["2 160k", "2 160k", "2 160k", "3 104k", "4 80k"];
+    for (largest, expected) in largest.into_iter().zip(expected) {
+        let location =
+            passes(Protocol::Proxy, &[(largest / 2, 4000), (largest, 5000), (40 * M, 600)]);
+        let advice = of_location(&location, &published());
+        assert_eq!(named(&advice, "proxy_buffers").advised, expected, "{largest}");
+        let Chain { number, size } = chain(expected);
+        assert!((2..=4).contains(&number) && (80 * K..=160 * K).contains(&size));
+    }
+    // A ratio of 3.4: four of 25k, rounded up.
+    let mut location = passes(Protocol::Proxy, &[(38_000, 9000), (3 * M, 1000)]);
+    location.settings.gzip = Some(true);
+    location.measured.gzip_ratio = of(&[(340, 9000)]);
+    let advice = of_location(&location, &published());
+    assert_eq!(named(&advice, "proxy_buffers").advised, "8 40k");
+    let gzip = named(&advice, "gzip_buffers");
+    assert_eq!((gzip.current.as_deref(), gzip.advised.as_str()), (Some("32 4k"), "4 28k"));
+    assert!(gzip
+        .reason
+        .contains("became 3.2 times smaller or more: proxy_buffers of 320k become 100k"));
+    assert_fine(&of_location(&follow(&location, &advice), &published()));
+}
+
+#[test]
+fn a_mixture_should_be_split() {
+    let location = passes(Protocol::Scgi, &[(3000, 8000), (20 * M, 2000)]);
+    let advice = of_location(&location, &published());
+    assert_remark(
+        &advice,
+        "2,000 of 10,000 responses (20%) are longer than 320k, all scgi_buffers, though 80% fit one",
+    );
+    assert_remark(&advice, "split the location");
+    // Sixty-four at most: the short ones could do with less.
+    assert_eq!(named(&advice, "scgi_buffers").advised, "40 8k");
+    for rare in [&[(3000, 9700), (20 * M, 300)][..], &[(20 * M, 2000)], &[(3000, 2000)]] {
+        let advice = of_location(&passes(Protocol::Scgi, rare), &published());
+        assert!(!advice.remarks.iter().any(|it| it.contains("split")), "{advice:#?}");
+    }
+}
+
+#[test]
+fn gzip_takes_what_is_left_of_the_chain() {
+    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+    location.measured.gzip_ratio = of(&[(250, 2000), (420, 3000)]);
+    assert_fine(&of_location(&location, &host()));
+    location.settings.gzip = Some(true);
+    assert_fine(&of_location(&location, &host()));
+    location.settings.gzip_buffers = Some(Chain { number: 2, size: 1024 });
+    // 32k at 4.16, the least of the median's bucket, or at 3.84.
+    let advice = of_location(&location, &host());
+    assert_advised(&advice, &[("gzip_buffers", "4 4k")]);
+    assert!(advice.effect.is_some_and(|it| it.memory_after > it.memory_before.expect("known")));
+    location.settings.gzip = Some(false);
+    assert_fine(&of_location(&location, &host()));
+    location.settings.gzip = Some(true);
+    location.measured.gzip_ratio = of(&[(340, 999)]);
+    let advice = of_location(&location, &host());
+    assert_fine(&advice);
+    assert_remark(
+        &advice,
+        "999 compressed answers have been measured: no advice for gzip_buffers below 1,000",
+    );
+}
+
+#[test]
+fn static_files_with_sendfile_take_no_buffers() {
+    let advice = of_location(&serves(&[(200 * K, 5000)]), &host());
+    assert_fine(&advice);
+    assert_remark(&advice, "sendfile is on: output_buffers are not used");
+}
+
+#[test]
+fn static_files_without_sendfile_should_have_it() {
+    let mut location = serves(&[(10_000, 3000), (90_000, 5000)]);
+    location.settings.sendfile = Some(false);
+    let advice = of_location(&location, &host());
+    assert_advised(&advice, &[("sendfile", "on"), ("output_buffers", "2 88k")]);
+    assert_eq!(named(&advice, "sendfile").current.as_deref(), Some("off"));
+    assert!(named(&advice, "output_buffers").reason.contains("the worker waits for the disk"));
+    let effect = advice.effect.expect("of answers");
+    assert_eq!((effect.memory_before, effect.memory_after), (Some(64 * K), 0));
+    assert_fine(&of_location(&follow(&location, &advice), &host()));
+    // What gzip compresses it cannot send; and large files have a bound.
+    location.measured.gzip_ratio = of(&[(300, 8000)]);
+    location.measured.response = of(&[(30 * M, 8000)]);
+    location.settings.gzip = Some(true);
+    let advice = of_location(&location, &host());
+    assert_advised(&advice, &[("output_buffers", "2 128k"), ("gzip_buffers", "4 24k")]);
+    assert_fine(&of_location(&follow(&location, &advice), &host()));
+    // Small ones take as much as they need of what there is.
+    location.measured.response = of(&[(500, 8000)]);
+    let advice = of_location(&location, &host());
+    assert!(!advice.directives.iter().any(|it| it.name == "output_buffers"), "{advice:#?}");
+}
+
+#[test]
+fn bodies_that_go_to_a_file_get_a_buffer() {
+    let mut location = serves(&[]);
+    location.measured.body = of(&[(1000, 4000), (70_000, 1000), (20 * M, 10)]);
+    location.measured.bodies_spilled = 1010;
+    let advice = of_location(&location, &host());
+    assert_advised(&advice, &[("client_body_buffer_size", "72k")]);
+    let reason = &named(&advice, "client_body_buffer_size").reason;
+    assert!(reason
+        .contains("and 1,010 went to a file; now 20.2% exceed 16k, then 0.2% would exceed 72k"));
+    assert_fine(&of_location(&follow(&location, &advice), &host()));
+    // A larger one costs nothing; one that the budget does not allow is too large.
+    for (size, state) in [(256 * K, State::Fine), (M, State::Change)] {
+        location.settings.client_body_buffer_size = Some(size);
+        assert_eq!(of_location(&location, &host()).state, state);
+    }
+    // Where hardly any fits, none of the buffers that may be would help.
+    location.measured.body = of(&[(20 * M, 4000)]);
+    location.settings.client_body_buffer_size = Some(16 * K);
+    let advice = of_location(&location, &host());
+    assert_fine(&advice);
+    assert_remark(&advice, "more than half of smart_buffers_budget, 512k");
+}
+
+#[test]
+fn headers_of_upstreams_that_are_too_big_get_twice_as_much() {
+    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+    location.measured.upstream.header_too_big = 3;
+    location.measured.upstream.header_too_big_for = 4096;
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffer_size").advised, "8k");
+    assert!(named(&advice, "proxy_buffer_size")
+        .reason
+        .contains("3 were too big for a buffer of 4k (inferred)"));
+    assert_fine(&of_location(&follow(&location, &advice), &host()));
+    // What has been measured since says how big they are.
+    location.measured.upstream.header = of(&[(400, 5000), (11_000, 1)]);
+    assert_eq!(named(&of_location(&location, &host()), "proxy_buffer_size").advised, "12k");
+    // Below a thousand there is no advice, but it is said.
+    location.measured.upstream.header = of(&[(400, 900)]);
+    let advice = of_location(&location, &host());
+    assert_eq!((advice.state, advice.directives.len()), (State::TooFewSamples, 0));
+    assert_remark(&advice, "3 of them were too big for proxy_buffer_size (inferred)");
+}
+
+#[test]
+fn headers_of_requests_get_a_buffer_that_nine_of_ten_fit() {
+    let server = |header: &[(u64, u64)]| Server {
+        header: of(header),
+        client_header_buffer_size: Some(1024),
+        large_client_header_buffers: Some(Chain { number: 4, size: 8 * K }),
+        ..Server::default()
+    };
+    assert_fine(&of_server(&server(&[(700, 5000), (3000, 100)])));
+    let advice = of_server(&server(&[(700, 2000), (2500, 3000)]));
+    assert_advised(&advice, &[("client_header_buffer_size", "4k")]);
+
+    let mut refusing = server(&[(700, 5000)]);
+    (refusing.header_too_big, refusing.header_too_big_for) = (50, 8 * K);
+    let advice = of_server(&refusing);
+    assert_advised(&advice, &[("large_client_header_buffers", "4 16k")]);
+    assert!(named(&advice, "large_client_header_buffers")
+        .reason
+        .starts_with("50 of 5,050 headers were too big for buffers of 8k (inferred): twice that"));
+    assert_fine(&of_server(&follow_server(&refusing, &advice)));
+    // A few strangers get no room, and nobody more than 64k.
+    refusing.header_too_big = 5;
+    let advice = of_server(&refusing);
+    assert_fine(&advice);
+    assert_remark(&advice, "too few to make room for");
+    (refusing.header_too_big, refusing.header_too_big_for) = (50, 48 * K);
+    assert_advised(&of_server(&refusing), &[("large_client_header_buffers", "4 64k")]);
+
+    let few = of_server(&server(&[(9000, 999)]));
+    assert_eq!((few.state, few.samples, few.directives.len()), (State::TooFewSamples, 999, 0));
+    let unknown = Server { header: of(&[(3000, 5000)]), ..Server::default() };
+    let expected = [("client_header_buffer_size", "4k"), ("large_client_header_buffers", "4 8k")];
+    assert_advised(&of_server(&unknown), &expected);
+}
+
+#[test]
+fn too_few_samples_are_no_advice() {
+    for count in [0, 1, SAMPLES_MIN - 1, SAMPLES_MIN] {
+        let mut location = passes(Protocol::Proxy, &[(30_000, count)]);
+        location.measured.body = of(&[(300_000, count)]);
+        let advice = of_location(&location, &host());
+        let expected = match count {
+            SAMPLES_MIN => State::Change,
+            _ => State::TooFewSamples,
+        };
+        assert_eq!((advice.state, advice.samples), (expected, count));
+        assert_eq!(advice.directives.is_empty(), count < SAMPLES_MIN);
+        assert_eq!(advice.remarks.is_empty(), count == SAMPLES_MIN, "{advice:#?}");
+    }
+}
+
+#[test]
+fn without_buffering_only_the_buffer_of_the_header_counts() {
+    let mut location = passes(Protocol::Proxy, &[(20 * M, 5000)]);
+    location.settings.upstream.as_mut().expect("set").buffering = false;
+    let advice = of_location(&location, &host());
+    assert_fine(&advice);
+    assert_remark(&advice, "proxy_buffering is off: proxy_buffers are not used");
+    location.measured.upstream.header = of(&[(400, 5000), (11_000, 1)]);
+    // nginx judges the others by it, used or not.
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffer_size").advised, "12k");
+    let after = follow(&location, &advice).settings.upstream.expect("set");
+    assert_eq!((refusal(&after), after.buffers.number), (None, 8));
+    // It is not made smaller: the answer passes through it.
+    location.settings.upstream.as_mut().expect("set").buffer_size = 28 * K;
+    assert_fine(&of_location(&location, &host()));
+}
+
+#[test]
+fn grpc_has_one_buffer() {
+    let mut location = passes(Protocol::Grpc, &[(20 * M, 5000)]);
+    assert_fine(&of_location(&location, &host()));
+    location.measured.upstream.header = of(&[(400, 5000), (30_000, 1)]);
+    assert_advised(&of_location(&location, &host()), &[("grpc_buffer_size", "32k")]);
+}
+
+#[test]
+fn unknown_settings_are_advised_whole() {
+    let mut location = passes(Protocol::Fastcgi, &[(3000, 5000)]);
+    location.settings = Settings::default();
+    location.measured.body = of(&[(3000, 5000)]);
+    location.measured.gzip_ratio = of(&[(340, 5000)]);
+    let advice = of_location(&location, &host());
+    let all = [
+        ("client_body_buffer_size", "4k"),
+        ("fastcgi_buffer_size", "4k"),
+        ("fastcgi_buffers", "2 4k"),
+        ("fastcgi_busy_buffers_size", "4k"),
+        ("fastcgi_temp_file_write_size", "8k"),
+        ("gzip_buffers", "4 4k"),
+    ];
+    assert_advised(&advice, &all);
+    assert!(advice.directives.iter().all(|it| it.current.is_none()));
+    assert!(named(&advice, "fastcgi_buffers")
+        .reason
+        .contains("the current fastcgi_buffers are not known"));
+    let effect = advice.effect.expect("of answers");
+    assert_eq!((effect.memory_before, effect.spilled_before), (None, None));
+}
+
+#[test]
+fn the_budget_binds() {
+    let mut location = passes(Protocol::Proxy, &[(100 * K, 5000)]);
+    location.budget = 64 * K;
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffers").advised, "15 4k");
+    assert_remark(&advice, "smart_buffers_budget, 64k, limits proxy_buffers to");
+    location.budget = 8 * K;
+    let advice = of_location(&location, &host());
+    assert_fine(&advice);
+    assert_remark(
+        &advice,
+        "smart_buffers_budget is 8k, of which 8k are left for proxy_buffer_size and",
+    );
+}
+
+#[test]
+fn a_file_smaller_than_the_largest_buffer_is_made_larger() {
+    let mut location = passes(Protocol::Proxy, &[(30_000, 5000)]);
+    location.settings.upstream.as_mut().expect("set").max_temp_file_size = 8 * K;
+    assert_eq!(named(&of_location(&location, &host()), "proxy_max_temp_file_size").advised, "64k");
+    location.settings.upstream.as_mut().expect("set").max_temp_file_size = 0;
+    let advice = of_location(&location, &host());
+    assert!(!advice.directives.iter().any(|it| it.name == "proxy_max_temp_file_size"));
+}
+
+/// What one answer takes at most of what is advised.
+fn advised_memory(advice: &Advice) -> u64 {
+    let sum = |ends: &[&str]| -> u64 {
+        let directives = advice.directives.iter();
+        let fit = directives.filter(|it| ends.iter().any(|end| it.name.ends_with(end)));
+        fit.map(|it| {
+            if it.advised.contains(' ') {
+                chain(&it.advised).total()
+            } else {
+                size(&it.advised)
+            }
+        })
+        .sum()
+    };
+    let passed = ["proxy_buffers", "fastcgi_buffers", "uwsgi_buffers", "scgi_buffers"];
+    sum(&["_buffer_size"]) + sum(&passed).max(sum(&["output_buffers"])) + sum(&["gzip_buffers"])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_advice_holds(seed: u64, protocol in 0..6_usize) {
+        let mut numbers = Numbers::new(seed);
+        let protocol = Protocol::ALL.get(protocol).copied();
+        let location = advised::some_location(&mut numbers, protocol);
+        let host = advised::some_host(&mut numbers);
+        let advice = of_location(&location, &host);
+        let after = follow(&location, &advice);
+        for directive in &advice.directives {
+            let Directive { name, advised, reason, .. } = directive;
+            prop_assert!(!reason.is_empty());
+            if name != "sendfile" {
+                let size = size(advised.split(' ').next_back().expect("a size"));
+                prop_assert!(size >= 4096 && size % 4096 == 0, "{name} {advised}");
+            }
+        }
+        if let Some(upstream) = after.settings.upstream {
+            prop_assert_eq!(refusal(&upstream), None, "{:#?}", advice);
+        }
+        let is_unused = after.settings.upstream.is_some_and(|it| !it.buffering);
+        if !is_unused && advice.state == State::Change {
+            prop_assert!(advised_memory(&advice) <= location.budget, "{:#?}", advice);
+        }
+        prop_assert_eq!(advice.state == State::Change, !advice.directives.is_empty());
+        let again = of_location(&after, &host);
+        prop_assert!(again.directives.is_empty(), "{advice:#?} again {again:#?}");
+        prop_assert_eq!(again.state == State::Fine, advice.state != State::TooFewSamples);
+        if let Some(effect) = advice.effect {
+            let shares = [effect.one_buffer_after, effect.spilled_after];
+            let before = [effect.one_buffer_before, effect.spilled_before];
+            prop_assert!(shares.into_iter().chain(before.into_iter().flatten()).all(|it| it <= 1000));
+        }
+    }
+
+    #[test]
+    fn every_advice_of_a_server_holds(seed: u64) {
+        let server = advised::some_server(&mut Numbers::new(seed));
+        let advice = of_server(&server);
+        let after = follow_server(&server, &advice);
+        prop_assert!(of_server(&after).directives.is_empty(), "{advice:#?}");
+        for directive in &advice.directives {
+            let size = size(directive.advised.split(' ').next_back().expect("a size"));
+            prop_assert!(size >= 4096 && size % 4096 == 0);
+        }
+    }
+
+    #[test]
+    fn no_name_ends_a_comment(name: Vec<u8>, seed: u64) {
+        let mut numbers = Numbers::new(seed);
+        let mut location = advised::some_location(&mut numbers, Some(Protocol::Proxy));
+        let mut server = advised::some_server(&mut numbers);
+        location.server = name.clone();
+        location.location = name.repeat(40);
+        server.server = name;
+        let buffers = Buffers { locations: vec![location], servers: vec![server], ..Buffers::default() };
+        let mut text = Vec::new();
+        write_snippet(&buffers, Filter::default(), &mut text).expect("memory");
+        let advised = of_location(&buffers.locations[0], &buffers.host).directives;
+        let advised = advised.into_iter().chain(of_server(&buffers.servers[0]).directives);
+        let expected: Vec<_> = advised.map(|it| format!("{} {};", it.name, it.advised)).collect();
+        let text = String::from_utf8(text).expect("ASCII");
+        prop_assert!(text.lines().all(|line| line.len() < 110 && !line.contains('\r')));
+        let told = text.lines().filter(|line| !line.starts_with("# ") && !line.is_empty());
+        prop_assert_eq!(told.map(str::to_owned).collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_snippet_tells_of_what_is_asked_for() {
+    let mut buffers = Buffers { host: host(), ..Buffers::default() };
+    for (server, path) in [("a", "/"), ("a", "/x"), ("b", "/")] {
+        let location = passes(Protocol::Proxy, &[(11_900, 5000)]);
+        buffers.locations.push(Location {
+            server: server.into(),
+            location: path.into(),
+            ..location
+        });
+    }
+    buffers.servers.push(Server {
+        server: "a".into(),
+        header: of(&[(3000, 5000)]),
+        ..Server::default()
+    });
+    let sections = |server: Option<&str>, location: Option<&str>| {
+        let filter =
+            Filter { server: server.map(str::as_bytes), location: location.map(str::as_bytes) };
+        let mut text = Vec::new();
+        write_snippet(&buffers, filter, &mut text).expect("memory");
+        let text = String::from_utf8(text).expect("ASCII");
+        text.lines()
+            .filter(|line| line.starts_with("# server "))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let all = sections(None, None);
+    let expected =
+        ["\"a\", location \"/\"", "\"a\", location \"/x\"", "\"b\", location \"/\"", "\"a\""];
+    assert_eq!(all, expected.map(|place| format!("# server {place}")));
+    assert_eq!(sections(Some("a"), None), [&all[0], &all[1], &all[3]].map(String::clone));
+    assert_eq!(sections(Some("a"), Some("/")), [all[0].clone()]);
+    assert_eq!(sections(None, Some("/")), [&all[0], &all[2]].map(String::clone));
+    assert_eq!(sections(Some("c"), None), [""; 0]);
+
+    let mut text = Vec::new();
+    let filter = Filter { server: Some(b"b"), location: Some(b"/") };
+    write_snippet(&buffers, filter, &mut text).expect("memory");
+    let text = String::from_utf8(text).expect("ASCII");
+    assert!(text.contains("\n# 5,000 samples: to be changed\n"), "{text}");
+    assert!(text.contains("\n# Now: 8 4k. p90 of 5,000 responses is 11.9k;"), "{text}");
+    assert!(text.contains("\nproxy_buffers 8 12k;\n"), "{text}");
+}
