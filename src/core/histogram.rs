@@ -45,47 +45,58 @@ pub fn bounds_of(bucket: usize) -> (u64, u64) {
 }
 
 /// A histogram as it was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
+    /// Up to the last bucket that has something.
     counts: Vec<u64>,
+    count: u64,
     sum: u64,
-}
-
-impl Default for Histogram {
-    fn default() -> Self {
-        Self { counts: vec![0; BUCKETS], sum: 0 }
-    }
 }
 
 impl Histogram {
     /// Of the counts of the buckets, the first first, and the sum of all values. What is missing is zero.
     pub fn new(counts: impl IntoIterator<Item = u64>, sum: u64) -> Self {
         let mut histogram = Self { sum, ..Self::default() };
-        for (place, count) in histogram.counts.iter_mut().zip(counts) {
-            *place = count;
+        for (bucket, count) in counts.into_iter().take(BUCKETS).enumerate() {
+            if count > 0 {
+                histogram.put(bucket, count);
+            }
         }
         histogram
     }
 
+    fn put(&mut self, bucket: usize, count: u64) {
+        let length = bucket.saturating_add(1);
+        if self.counts.len() < length {
+            // In one go: most histograms end within a few buckets of where they begin.
+            self.counts.reserve_exact(BUCKETS.saturating_sub(self.counts.len()));
+            self.counts.resize(length, 0);
+        }
+        if let Some(place) = self.counts.get_mut(bucket) {
+            *place = place.saturating_add(count);
+        }
+        self.count = self.count.saturating_add(count);
+    }
+
     /// Counts `times` more of a value.
     pub fn add(&mut self, value: u64, times: u64) {
-        if let Some(place) = self.counts.get_mut(bucket_of(value)) {
-            *place = place.saturating_add(times);
+        if times > 0 {
+            self.put(bucket_of(value), times);
         }
         self.sum = self.sum.saturating_add(value.saturating_mul(times));
     }
 
     /// Counts all of another too.
     pub fn merge(&mut self, other: &Self) {
-        for (place, count) in self.counts.iter_mut().zip(&other.counts) {
-            *place = place.saturating_add(*count);
+        for (bucket, count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            self.put(bucket, *count);
         }
         self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// How many values were counted.
     pub fn count(&self) -> u64 {
-        self.counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
+        self.count
     }
 
     /// The sum of all values.
@@ -101,9 +112,8 @@ impl Histogram {
     /// The value that so many thousandths of all do not exceed, or up to 12.5 % more: the largest value of its
     /// bucket. `None`: there are none.
     pub fn quantile(&self, permille: u64) -> Option<u64> {
-        let count = self.count();
-        let wanted = u128::from(count).saturating_mul(permille.min(1000).into()).div_ceil(1000);
-        let wanted = u64::try_from(wanted).unwrap_or(count).max(1);
+        let wanted = u128::from(self.count).saturating_mul(permille.min(1000).into());
+        let wanted = u64::try_from(wanted.div_ceil(1000)).unwrap_or(self.count).max(1);
         let mut passed = 0_u64;
         for (bucket, here) in self.counts.iter().enumerate() {
             passed = passed.saturating_add(*here);

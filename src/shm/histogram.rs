@@ -34,8 +34,11 @@ impl<'a> Histogram<'a> {
 
     /// What it holds now; values that are counted meanwhile may be in it or not.
     pub fn read(&self) -> histogram::Histogram {
-        let counts = self.0[..BUCKETS].iter().map(|count| count.load(Relaxed));
-        histogram::Histogram::new(counts, self.0[BUCKETS].load(Relaxed))
+        let sum = self.0[BUCKETS].load(Relaxed);
+        // Without a sum there is nothing but zeros, if anything: most histograms are empty.
+        let buckets = if sum == 0 { 1 } else { BUCKETS };
+        let counts = self.0[..buckets].iter().map(|count| count.load(Relaxed));
+        histogram::Histogram::new(counts, sum)
     }
 
     /// Forgets all.
