@@ -3,7 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
-use ratatui::crossterm::terminal;
+use crossterm::terminal;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{ensure, Context, Result};
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ratatui::{DefaultTerminal, Frame};
@@ -23,6 +23,8 @@ use super::{verdict, view};
 
 /// How long a signal may go unnoticed, and the time that passes without an answer unshown.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// How long to wait for one more key before what the ones before have done is shown.
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// What was answered, and when.
 struct Answer {
@@ -145,7 +147,9 @@ impl Screen {
                 terminal.draw(|frame| self.draw(frame))?;
             }
             changed = false;
-            if event::poll(PATIENCE)? {
+            let mut patience = PATIENCE;
+            while event::poll(patience)? {
+                patience = AT_ONCE;
                 match event::read()? {
                     Event::Key(key) if key.kind == KeyEventKind::Press && !self.obey(key) => {
                         return Ok(())
