@@ -89,7 +89,7 @@ fn start(memcached: &Memcached) -> Nginx {
 
 #[test]
 fn a_running_nginx_says_what_the_schema_and_prometheus_know() {
-    let mut memcached = Memcached::with_paths(0..3);
+    let memcached = Memcached::with_paths(0..3);
     let nginx = start(&memcached);
     for id in [0, 0, 1, 9] {
         nginx.get(&format!("/file/{id}"));
@@ -130,7 +130,7 @@ fn a_running_nginx_says_what_the_schema_and_prometheus_know() {
 
 #[test]
 fn what_happened_is_counted_alike_in_both_formats() {
-    let mut memcached = Memcached::with_paths(0..3);
+    let memcached = Memcached::with_paths(0..3);
     let nginx = start(&memcached);
     for id in [0, 0, 1, 9] {
         nginx.get(&format!("/file/{id}"));
