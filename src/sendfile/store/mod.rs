@@ -9,6 +9,7 @@
 
 mod desk;
 mod network;
+mod server;
 
 use std::cell::RefCell;
 

@@ -10,6 +10,7 @@ use nginx_sys::NGX_LOG_ERR;
 use slotmap::{new_key_type, Key, SlotMap};
 
 use super::desk::Failure;
+use super::server::Server;
 use super::{Traffic, Turn};
 use crate::core::flight::FlightId;
 use crate::core::pipeline::{Asker, Broken, Pipeline};
@@ -17,13 +18,9 @@ use crate::core::NoMemory;
 use crate::nginx::event::Event;
 use crate::nginx::log::{Log, Shown};
 use crate::nginx::peer::Chosen;
-use crate::nginx::socket::{Address, ConnectionLog, Socket};
+use crate::nginx::socket::{ConnectionLog, Socket};
 use crate::nginx::{exiting, now};
-use crate::sendfile::counters;
-use crate::shm::lookups::{Event as Occasion, ServerNumber};
-
-/// Milliseconds for which a server that could not be reached is left alone: at first, and at most.
-const BACK_OFF: (u64, u64) = (20, 1000);
+use crate::shm::lookups::Event as Occasion;
 
 /// Questions that a server may owe answers to. A store that falls so far behind answers too late for
 /// everybody: what comes now is refused at once.
@@ -57,12 +54,12 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// What it means to the server's name; `waited` if somebody waited for it.
-    fn occasion(self, waited: bool) -> Option<Occasion> {
+    /// What is counted of it; an end counts if an answer was owed.
+    fn occasion(self, owed: bool) -> Option<Occasion> {
         match self {
             Self::ConnectTimeout => Some(Occasion::Timeout),
             Self::Refused | Self::Protocol | Self::OutOfStep => Some(Occasion::Failure),
-            Self::Closed => waited.then_some(Occasion::Failure),
+            Self::Closed => owed.then_some(Occasion::Failure),
             // Who waited in vain has been counted.
             Self::Hung | Self::WorkerExits => None,
         }
@@ -75,17 +72,6 @@ impl Loss {
             _ => Failure::Error,
         }
     }
-}
-
-struct Server {
-    address: Address,
-    /// Where it is counted.
-    number: Option<ServerNumber>,
-    /// Whether this worker has ever had a connection to it.
-    was_reached: bool,
-    connection: Option<ConnectionId>,
-    back_off: u64,
-    down_until: u64,
 }
 
 struct Connection {
@@ -153,15 +139,7 @@ impl Network {
     pub fn server(&mut self, chosen: &Chosen) -> Option<usize> {
         let known = self.servers.iter().position(|server| server.address.is(chosen));
         known.or_else(|| {
-            let address = Address::copy(chosen)?;
-            self.servers.push(Server {
-                number: counters::server(address.name()),
-                was_reached: false,
-                address,
-                connection: None,
-                back_off: BACK_OFF.0,
-                down_until: 0,
-            });
+            self.servers.push(Server::new(chosen)?);
             Some(self.servers.len() - 1)
         })
     }
@@ -184,7 +162,7 @@ impl Network {
 
     fn open(&mut self, number: usize, timeout: u64) -> Option<ConnectionId> {
         let server = &mut self.servers[number];
-        if now() < server.down_until {
+        if server.is_down() {
             return None;
         }
         let mut connection = None;
@@ -205,7 +183,7 @@ impl Network {
         });
         let Ok(id) = id else {
             server.leave_alone();
-            counters::count_event(server.number, Occasion::Failure);
+            server.count(Occasion::Failure);
             return None;
         };
         server.connection = Some(id);
@@ -234,8 +212,8 @@ impl Network {
         let was_idle = connection.pipeline.is_idle();
         connection.pipeline.ask(flight, class, key, now());
         connection.socket.set_idle(false);
-        let server = self.servers[connection.server].number;
-        counters::count_event(server, Occasion::Question);
+        let server = &self.servers[connection.server];
+        server.count(Occasion::Question);
         connection.tell(server);
         if was_idle {
             return self.flush(id);
@@ -297,7 +275,7 @@ impl Network {
         connection.socket.connecting_is_over();
         connection.socket.established();
         server.reached();
-        connection.tell(server.number);
+        connection.tell(server);
         Ok(())
     }
 
@@ -333,7 +311,7 @@ impl Network {
         }
         let server = &mut self.servers[connection.server];
         server.recovered();
-        connection.tell(server.number);
+        connection.tell(server);
         let is_idle = connection.pipeline.is_idle();
         connection.socket.set_idle(is_idle);
         if is_idle && exiting() {
@@ -345,7 +323,7 @@ impl Network {
     /// Counts what has happened with the server of a connection.
     pub fn count(&self, id: ConnectionId, occasion: Occasion) {
         if let Some(connection) = self.connections.get(id) {
-            counters::count_event(self.servers[connection.server].number, occasion);
+            self.servers[connection.server].count(occasion);
         }
     }
 
@@ -361,9 +339,9 @@ impl Network {
         connection.socket.close();
         let server = &mut self.servers[connection.server];
         server.connection = None;
-        counters::server_has(server.number, connection.told, [0, 0]);
+        server.has(connection.told, [0, 0]);
         if let Some(occasion) = loss.occasion(!connection.pipeline.is_idle()) {
-            counters::count_event(server.number, occasion);
+            server.count(occasion);
         }
         let never_spoke = !connection.has_spoken;
         if loss == Loss::Closed && !connection.pipeline.is_idle() {
@@ -395,29 +373,9 @@ impl Network {
 
 impl Connection {
     /// Tells how it stands, where that is counted.
-    fn tell(&mut self, server: Option<ServerNumber>) {
+    fn tell(&mut self, server: &Server) {
         let now = [u64::from(!self.is_connecting), self.pipeline.pending() as u64];
-        counters::server_has(server, self.told, now);
+        server.has(self.told, now);
         self.told = now;
-    }
-}
-
-impl Server {
-    /// Takes note that a connection has been made.
-    fn reached(&mut self) {
-        counters::count_event(self.number, Occasion::Connect);
-        if std::mem::replace(&mut self.was_reached, true) {
-            counters::count_event(self.number, Occasion::Reconnect);
-        }
-    }
-
-    fn leave_alone(&mut self) {
-        self.down_until = now() + self.back_off;
-        self.back_off = (self.back_off * 2).min(BACK_OFF.1);
-    }
-
-    fn recovered(&mut self) {
-        self.back_off = BACK_OFF.0;
-        self.down_until = 0;
     }
 }
