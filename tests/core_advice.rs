@@ -458,7 +458,7 @@ fn advised_memory(advice: &Advice) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_advice_holds(seed: u64, protocol in 0..6_usize) {

@@ -25,7 +25,8 @@ pub fn advise(draft: &mut Draft) {
             "the buffers that gzip reads from are not known: no advice for {NAME}"
         ));
     };
-    let left = draft.left().saturating_sub(read);
+    let passed = draft.after.upstream.filter(|it| it.buffering).map_or(0, |it| it.buffers.total());
+    let left = draft.left().saturating_sub(read.max(passed));
     let compressed = times(read.saturating_mul(100), ratio);
     let size = round_up(times(compressed, NUMBER)).min(round_down(left / NUMBER));
     if size < STEP {
