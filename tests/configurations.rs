@@ -8,19 +8,23 @@ use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
+use common::client::Client;
 use common::clock::Clock;
 use common::configuration::{adapted, configuration, directory, start, wait_for_line};
 use common::memcached::Memcached;
 use common::nginx::Nginx;
+use common::port::Port;
 use common::setup::Setup;
 use ngx_http_smart_module::core::value::marshal_string;
 
-const ALL: [&str; 7] = [
+const ALL: [&str; 9] = [
+    "buffers",
     "limit",
     "sendfile",
     "sendfile-beside-rails",
     "sendfile-cache",
     "sendfile-upstream",
+    "status",
     "waiting-room",
     "waiting-room-own-page",
 ];
@@ -284,6 +288,87 @@ fn a_room_by_the_configuration_of_readme() {
     assert_eq!(nginx.get("/assets/logo.svg").status, 204);
 }
 
+/// An application that answers with a page of 11 KB.
+fn application() -> Nginx {
+    Setup::without_module().document("page", &[b'x'; 11 * 1024]).start()
+}
+
+/// Asks so often that there is advice.
+fn ask_often(nginx: &Nginx, path: &str) {
+    let mut client = nginx.connect();
+    for _ in 0..1_000 {
+        assert_eq!(client.get(path).status, 200);
+    }
+}
+
+/// Takes the advice for a location, as somebody on the same machine gets it from `port`.
+fn take_advice(nginx: &Nginx, port: u16, location: &str) {
+    let advice = Client::connect(port).get(&format!("/smart/buffers.conf?location={location}"));
+    assert!(advice.text().contains("proxy_buffers "), "{}", advice.text());
+    let directory = nginx.prefix().join("advice");
+    fs::create_dir(&directory).expect("a directory");
+    fs::write(directory.join("api.conf"), advice.text()).expect("a file");
+    nginx.reload();
+    let state = Client::connect(port).get(&format!("/smart/buffers?location={location}")).text();
+    assert!(state.contains("\"state\":\"fine\""), "{state}");
+}
+
+#[test]
+fn smoke_buffers() {
+    let (application, status) = (application(), Port::reserve());
+    let nginx = start(configuration(
+        "buffers",
+        &[
+            ("127.0.0.1:8081", status.address()),
+            ("127.0.0.1:3000", format!("127.0.0.1:{}", application.port())),
+        ],
+    ));
+    ask_often(&nginx, "/page");
+    take_advice(&nginx, status.number(), "/");
+}
+
+#[test]
+fn buffers_by_the_configuration_of_readme() {
+    let application = application();
+    let nginx = start(of_readme("smart_buffers_zone", &application, |text| {
+        text.replace("proxy_pass http://application;", "proxy_pass http://application/;")
+    }));
+    ask_often(&nginx, "/api/page");
+    take_advice(&nginx, nginx.port(), "/api/");
+}
+
+#[test]
+fn smoke_status() {
+    let (memcached, application, status) = (Memcached::start(), application(), Port::reserve());
+    memcached.set("297887", "aa/297887.pdf");
+    let nginx = start(configuration(
+        "status",
+        &[
+            ("127.0.0.1:11211", memcached.address()),
+            ("127.0.0.1:8081", status.address()),
+            ("127.0.0.1:3000", format!("127.0.0.1:{}", application.port())),
+        ],
+    ));
+    assert_eq!(nginx.get("/file/297887").status, 200);
+    assert_eq!(nginx.get("/page").status, 200);
+
+    let mut client = Client::connect(status.number());
+    let told = client.get("/smart/status.json").text();
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert_eq!(told["sendfile"]["lookups"]["found"]["count"], 1);
+    assert_eq!(told["sendfile"]["caches"]["lookups"]["entries"], 1);
+    assert_eq!(told["limits"]["addresses"]["passed"], 2);
+    assert_eq!(told["rooms"]["shop"]["max_active"], 500);
+    assert!(told["buffers"]["locations"].as_array().is_some_and(|all| all.len() >= 3));
+    assert!(client.get("/look/metrics").text().contains("ngx_smart_panics_total 0\n"));
+    assert!(client.get("/smart/").text().starts_with("<!doctype html>"));
+
+    let key = "limits/addresses?key=127.0.0.1";
+    let mut remove =
+        |location| client.request("DELETE", &format!("{location}{key}"), &[], b"").status;
+    assert_eq!((remove("/look/"), remove("/smart/"), remove("/smart/")), (403, 204, 404));
+}
+
 /// What stands in a source between `before` and the next quotation mark.
 fn between(text: &'static str, before: &'static str) -> Vec<&'static str> {
     text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
@@ -291,13 +376,15 @@ fn between(text: &'static str, before: &'static str) -> Vec<&'static str> {
 
 #[test]
 fn readme_names_every_directive_and_variable() {
-    let directives = [
-        between(include_str!("../src/sendfile/directives.rs"), "ngx_string!(\"http_sendfile"),
-        between(include_str!("../src/limit/directives.rs"), "ngx_string!(\"smart_limit"),
+    let modules = [
+        (include_str!("../src/sendfile/directives.rs"), "ngx_string!(\"http_sendfile", 11),
+        (include_str!("../src/limit/directives.rs"), "ngx_string!(\"smart_limit", 12),
+        (include_str!("../src/buffers/directives.rs"), "ngx_string!(\"smart_buffers", 3),
+        (include_str!("../src/api/directives.rs"), "ngx_string!(\"smart_api", 1),
     ];
-    let [of_sendfile, of_limit] = &directives;
-    assert!(of_sendfile.len() >= 11 && of_limit.len() >= 12, "{directives:?}");
-    for (capability, names) in [("http_sendfile", of_sendfile), ("smart_limit", of_limit)] {
+    for (source, before, least) in modules {
+        let (names, capability) = (between(source, before), &before["ngx_string!(\"".len()..]);
+        assert!(names.len() >= least, "{names:?}");
         for rest in names {
             let heading = format!("\n#### {capability}{rest}\n");
             assert!(README.contains(&heading), "{heading}");

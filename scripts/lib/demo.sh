@@ -83,6 +83,7 @@ http {
     http_sendfile_cache_zone lookups:1m;
 $(write_limit_zones)
 $(write_rooms)
+$(write_status_zones)
 
     server {
         listen 127.0.0.1:$port;
@@ -117,6 +118,7 @@ $(write_rooms)
         }
 $(write_limit_locations)
 $(write_room_locations)
+$(write_status_locations)
     }
 
     # Plays the application.
@@ -124,6 +126,7 @@ $(write_room_locations)
         listen unix:$work/application.sock;
         access_log off;
         location / { return 200 "the application answers \$request_method \$request_uri\n"; }
+        location /pages/ { root html; }
     }
 }
 END
