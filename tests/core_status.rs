@@ -84,7 +84,8 @@ fn every_answer_conforms_to_its_schema() {
 
 #[test]
 fn what_does_not_conform_is_refused() {
-    let wrong: [(&str, fn(&mut Value)); 9] = [
+    type Change = fn(&mut Value);
+    let wrong: [(&str, Change); 9] = [
         ("a member is missing", |it| drop(it.as_object_mut().unwrap().remove("panics"))),
         ("a member is not documented", |it| it["more"] = json!(1)),
         ("another version", |it| it["version"] = json!(2)),
