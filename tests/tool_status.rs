@@ -6,9 +6,11 @@ mod common;
 use std::fs;
 use std::process::{Command, Output, Stdio};
 
+use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::port::Port;
 use common::process::Signal;
+use common::room::room;
 use common::setup::Setup;
 use common::terminal::Terminal;
 use serde_json::{json, Value};
@@ -295,4 +297,58 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         terminal.signal(signal);
         assert_eq!(terminal.end(), Err(signal.as_raw()));
     }
+}
+
+#[test]
+fn the_real_interface_is_shown_while_things_happen() {
+    let memcached = Memcached::with_paths(0..5);
+    let nginx = room("max_active=1")
+        .store(&memcached.address())
+        .http("http_sendfile_cache_zone lookups:1m; smart_buffers_zone 1m;\n")
+        .server("http_sendfile_cache lookups; smart_buffers on;\n")
+        .lookups("")
+        .files(0..5)
+        .limit("/key/", "smart_limit zone=key;")
+        .location("/smart/", "smart_api;")
+        .start();
+    let address = memcached.address();
+    assert_said(&snapshot(&url(&nginx)), 0, &["All is well\nngx-smart ", "LOOKUPS\n"], &[]);
+
+    let mut terminal = Terminal::start(&tool(&url(&nginx), &["--watch=0.2"]), 100, 140);
+    terminal.wait_for(&["All is well", "LOOKUPS", "LIMIT key", "ROOM r", "BUFFERS"]);
+    let row = |screen: &str, name: &str| {
+        let row = screen.lines().find(|line| line.trim_start().starts_with(name));
+        row.map(|row| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let has = |name: &'static str, column: usize, value: &'static str| {
+        terminal.wait_until(&format!("{name}: {value}"), |screen| {
+            row(screen, name).is_some_and(|row| row.get(column).is_some_and(|cell| cell == value))
+        });
+    };
+    for id in 0..5 {
+        assert_eq!(nginx.get(&format!("/file/{id}")).status, 200);
+        assert_eq!(nginx.get(&format!("/file/{id}")).status, 200);
+    }
+    has("found", 4, "5");
+    has("hit", 4, "5");
+    terminal.wait_for(&[&address]);
+    for _ in 0..20 {
+        nginx.get("/key/?k=a");
+    }
+    terminal.wait_for(&["! Limit key rejects 95 % of its requests"]);
+    terminal.wait_until("what was rejected", |screen| {
+        let limit = screen.split("LIMIT key").last().expect("a part");
+        row(limit, "rejected").is_some_and(|row| row.get(4).is_some_and(|cell| cell == "19"))
+    });
+
+    // What the workers share outlives them, and so does what was seen of it.
+    nginx.reload();
+    nginx.get("/file/0");
+    terminal.wait_until("another hit", |screen| {
+        row(screen, "hit").is_some_and(|row| row.iter().any(|cell| cell == "6"))
+    });
+    terminal.press("q");
+    assert_eq!(terminal.end(), Ok(0));
+    let said = ["1 problem\n! Limit key rejects 95 % of its requests\n", "1 of "];
+    assert_said(&snapshot(&url(&nginx)), 1, &said, &[]);
 }

@@ -37,7 +37,7 @@ pub fn share(part: f64) -> String {
 pub fn latency(seconds: f64) -> String {
     let milliseconds = seconds * 1000.0;
     match milliseconds {
-        ..=0.0 => "0".to_owned(),
+        ..=0.0 => "0 ms".to_owned(),
         ..0.01 => "<0.01 ms".to_owned(),
         ..9.995 => format!("{milliseconds:.2} ms"),
         ..999.5 => format!("{milliseconds:.0} ms"),
@@ -91,7 +91,7 @@ mod tests {
         let shares = [0.0, 0.0001, 0.042, 0.0996, 1.0].map(share);
         assert_eq!(shares, ["0.0 %", "<0.1 %", "4.2 %", "10 %", "100 %"]);
         let latencies = [0.0, 0.000_001, 0.000_31, 0.0123, 2.0].map(latency);
-        assert_eq!(latencies, ["0", "<0.01 ms", "0.31 ms", "12 ms", "2.0 s"]);
+        assert_eq!(latencies, ["0 ms", "<0.01 ms", "0.31 ms", "12 ms", "2.0 s"]);
         let durations = [0.0, 9.96, 59.6, 200.0, 3600.0 * 5.5, 86400.0 * 3.5].map(duration);
         assert_eq!(
             durations,
