@@ -103,6 +103,8 @@ fn what_does_not_conform_is_refused() {
     let good = status_of(&full(b"front"));
     let schema = schema("status");
     assert!(schema.is_valid(&good));
+    let advice = |place: usize| &good["buffers"]["locations"][place]["advice"]["state"];
+    assert_eq!((advice(0), advice(5)), (&json!("change"), &json!("too_few_samples")));
     for (what, change) in wrong {
         let mut changed = good.clone();
         change(&mut changed);

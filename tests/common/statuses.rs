@@ -172,9 +172,9 @@ fn buffers(name: &[u8]) -> Buffers {
                 server: name.to_vec(),
                 header: counted([300, 5000]),
                 header_too_big: 3,
+                header_too_big_for: 8192,
                 client_header_buffer_size: Some(1024),
                 large_client_header_buffers: chain(4, 8192),
-                ..buffers::Server::default()
             },
             buffers::Server { server: [name, b" unknown"].concat(), ..buffers::Server::default() },
         ],
@@ -206,7 +206,7 @@ fn location_of(server: &[u8], location: &[u8], protocol: Protocol) -> buffers::L
                 response: counted([9000, 11_800]),
                 spilled: 2,
                 header_too_big: 3,
-                ..buffers::Upstream::default()
+                header_too_big_for: 4096,
             },
             response: counted([500]),
             gzip_ratio: counted([340]),
