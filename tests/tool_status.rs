@@ -352,3 +352,51 @@ fn the_real_interface_is_shown_while_things_happen() {
     let said = ["1 problem\n! Limit key rejects 95 % of its requests\n", "1 of "];
     assert_said(&snapshot(&url(&nginx)), 1, &said, &[]);
 }
+
+/// What makes a certificate one of a server, and none of an authority.
+const CERTIFICATE: &str = "[req]
+distinguished_name = name
+x509_extensions = server
+[name]
+[server]
+subjectAltName = IP:127.0.0.1
+basicConstraints = critical, CA:FALSE
+";
+
+#[test]
+fn a_server_that_speaks_tls_is_asked_if_the_system_trusts_it() {
+    let (setup, port) = (Setup::without_module(), Port::reserve());
+    let prefix = setup.prefix().to_owned();
+    fs::write(prefix.join("openssl.cnf"), CERTIFICATE).expect("a file");
+    let mut openssl = Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
+    openssl.args(["-nodes", "-subj", "/CN=status", "-days", "1", "-config", "openssl.cnf"]);
+    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]).current_dir(&prefix);
+    assert!(openssl.output().expect("openssl is installed").status.success());
+    let directory = prefix.display();
+    let _nginx = setup
+        .server(&format!(
+            "listen {} ssl; ssl_certificate {directory}/certificate.pem;
+            ssl_certificate_key {directory}/key.pem;\n",
+            port.address()
+        ))
+        .document("smart/status.json", STATUS.as_bytes())
+        .document("smart/history.json", HISTORY.as_bytes())
+        .start();
+    let ask = |trusted: &str| {
+        let mut command = tool(&format!("https://{}/smart/", port.address()), &[]);
+        command.env("SSL_CERT_FILE", prefix.join(trusted)).env_remove("SSL_CERT_DIR");
+        command.output().expect("the tool runs")
+    };
+    assert_said(&ask("certificate.pem"), 0, &["All is well\n"], &[]);
+    assert_said(
+        &ask("openssl.cnf"),
+        2,
+        &[],
+        &["the system has no certificates to know a server by"],
+    );
+    let other = tempfile::tempdir().expect("a directory");
+    common::curl::write_certificate(other.path());
+    fs::copy(other.path().join("certificate.pem"), prefix.join("other.pem")).expect("a copy");
+    assert_said(&ask("other.pem"), 2, &[], &["invalid peer certificate: UnknownIssuer\n"]);
+}

@@ -5,7 +5,9 @@ use ratatui::text::{Line, Span};
 
 use super::clean::Text;
 use super::format::{count, duration, latency, rate, share, size};
-use super::model::{Advice, Buffers, Limit, Quantiles, Room, Sendfile, State, Status};
+use super::model::{
+    Advice, Buffers, Cache, Limit, Named, Quantiles, Room, Sendfile, Server, State, Status,
+};
 use super::rates::{Growth, Kind, Past, MINUTE, OUTCOMES};
 use super::table::{chart, wrapped, Table, BAD, FAINT, GOOD, PLAIN, STRONG, WARNING};
 use super::verdict::{place, Problem};
@@ -137,46 +139,38 @@ impl View<'_> {
         }
         lines.extend(table.lines(self.width));
         if !servers.is_empty() {
-            lines.push(Line::default());
-            let titles = [
-                "server",
-                "asked/s",
-                "in flight",
-                "connections",
-                "failures",
-                "timeouts",
-                "reconnects",
-            ];
-            let mut table = Table::new(&titles, &COLUMNS);
-            for server in servers {
-                let asked = self.growth(Kind::Server, &server.address, "questions");
-                let numbers = [
-                    server.in_flight,
-                    server.connections,
-                    server.failures,
-                    server.timeouts,
-                    server.reconnects,
-                ];
-                let mut cells = vec![server.address.to_string(), rate(asked.rate())];
-                cells.extend(numbers.map(count));
-                table.row(PLAIN, cells, String::new());
-            }
-            lines.extend(table.lines(self.width));
+            lines.extend(self.servers(servers));
         }
         if !caches.0.is_empty() {
-            lines.push(Line::default());
-            let titles = ["cache", "evicted/s", "size", "entries", "misses", "evicted"];
-            let mut table = Table::new(&titles, &COLUMNS);
-            for (name, cache) in &caches.0 {
-                let evicted = self.growth(Kind::Cache, name, "evicted");
-                let mut cells = vec![name.to_string(), rate(evicted.rate())];
-                cells.push(size(cache.size_bytes));
-                cells.extend([cache.entries, cache.misses, cache.evicted].map(count));
-                table.row(PLAIN, cells, String::new());
-            }
-            lines.extend(table.lines(self.width));
+            lines.extend(self.caches(caches));
         }
         lines
+    }
+
+    fn servers(&self, servers: &[Server]) -> Vec<Line<'static>> {
+        let titles =
+            ["server", "asked/s", "in flight", "connections", "failures", "timeouts", "reconnects"];
+        let mut table = Table::new(&titles, &COLUMNS);
+        for server in servers {
+            let asked = self.growth(Kind::Server, &server.address, "questions");
+            let Server { in_flight, connections, failures, timeouts, reconnects, .. } = *server;
+            let mut cells = vec![server.address.to_string(), rate(asked.rate())];
+            cells.extend([in_flight, connections, failures, timeouts, reconnects].map(count));
+            table.row(PLAIN, cells, String::new());
+        }
+        below(table.lines(self.width))
+    }
+
+    fn caches(&self, caches: &Named<Cache>) -> Vec<Line<'static>> {
+        let titles = ["cache", "evicted/s", "size", "entries", "misses", "evicted"];
+        let mut table = Table::new(&titles, &COLUMNS);
+        for (name, cache) in &caches.0 {
+            let evicted = self.growth(Kind::Cache, name, "evicted");
+            let mut cells = vec![name.to_string(), rate(evicted.rate()), size(cache.size_bytes)];
+            cells.extend([cache.entries, cache.misses, cache.evicted].map(count));
+            table.row(PLAIN, cells, String::new());
+        }
+        below(table.lines(self.width))
     }
 
     fn limit(&self, name: &Text, limit: &Limit) -> Vec<Line<'static>> {
@@ -323,6 +317,11 @@ impl View<'_> {
         }
         lines
     }
+}
+
+/// A table that stands below another one.
+fn below(table: Vec<Line<'static>>) -> Vec<Line<'static>> {
+    std::iter::once(Line::default()).chain(table).collect()
 }
 
 /// A row of what never happened is faint, one of what should not happen now is not.
