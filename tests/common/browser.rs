@@ -284,6 +284,31 @@ impl<'b> Tab<'b> {
         events.iter().filter(is_ours).count()
     }
 
+    /// Notes from now on what the browser complains of.
+    pub fn note_complaints(&self) {
+        self.call("Log.enable", json!({}));
+        self.call("Runtime.enable", json!({}));
+    }
+
+    /// What it has complained of: errors of scripts, breaches of a Content-Security-Policy, requests that failed;
+    /// also the messages that pages have put before the visitor.
+    #[track_caller]
+    pub fn complaints(&self) -> Vec<String> {
+        // What has happened until now has arrived when this is answered.
+        self.evaluate("0");
+        let events = self.browser.events.borrow();
+        let is_complaint = |event: &&Value| {
+            event["sessionId"] == self.session
+                && match event["method"].as_str().unwrap_or_default() {
+                    "Log.entryAdded" => event["params"]["entry"]["level"] == "error",
+                    "Runtime.consoleAPICalled" => event["params"]["type"] == "error",
+                    method => ["Runtime.exceptionThrown", "Page.javascriptDialogOpening"]
+                        .contains(&method),
+                }
+        };
+        events.iter().filter(is_complaint).map(Value::to_string).collect()
+    }
+
     /// What the visitor sees, as a PNG file.
     #[track_caller]
     pub fn take_picture(&self, path: &Path) {

@@ -28,6 +28,7 @@ pub mod process;
 pub mod room;
 pub mod schema;
 pub mod scripted_room;
+pub mod scripted_status;
 pub mod setup;
 pub mod site;
 pub mod statuses;
