@@ -137,6 +137,53 @@ fn what_nginx_sets_is_fine_for_what_fits() {
 }
 
 #[test]
+fn the_p90_is_the_size_and_the_p99_the_chain() {
+    let responses = [(11_900, 9200), (50_000, 600), (150_000, 150), (400_000, 50)];
+    let mut location = passes(Protocol::Proxy, &responses);
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffers").advised, "14 12k");
+    // A chain that is too short, or that the budget does not allow, is no good, be each buffer as it should.
+    for (number, state) in
+        [(12, State::Change), (14, State::Fine), (80, State::Fine), (90, State::Change)]
+    {
+        location.settings.upstream.as_mut().expect("set").buffers = Chain { number, size: 12 * K };
+        assert_eq!(of_location(&location, &host()).state, state, "{number}");
+    }
+    // The 18k of the bucket's end are not known to have been there.
+    let mut location = passes(Protocol::Proxy, &[(16 * K, 5000)]);
+    location.settings.upstream.as_mut().expect("set").buffers.size = 16 * K;
+    assert_fine(&of_location(&location, &host()));
+    // Most are long: the few that are short are not what counts.
+    let location = passes(Protocol::Proxy, &[(3000, 3000), (20 * M, 7000)]);
+    assert_eq!(named(&of_location(&location, &published()), "proxy_buffers").advised, "8 40k");
+}
+
+#[test]
+fn all_buffers_but_one_hold_the_header() {
+    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+    location.measured.upstream.header = of(&[(15_000, 5000)]);
+    let all = [
+        ("proxy_buffer_size", "16k"),
+        ("proxy_busy_buffers_size", "28k"),
+        ("proxy_temp_file_write_size", "32k"),
+    ];
+    assert_advised(&of_location(&location, &host()), &all);
+    // Two of 24k would hold the answers, in what the budget allows; but not the header.
+    let mut location = passes(Protocol::Proxy, &[(19_000, 5000)]);
+    location.measured.upstream.header = of(&[(26_000, 5000)]);
+    location.budget = 84 * K;
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffer_size").advised, "28k");
+    assert_eq!(named(&advice, "proxy_buffers").advised, "2 28k");
+    // A larger one than is needed is taken by every request.
+    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+    for (size, state) in [(8 * K, State::Fine), (16 * K, State::Change)] {
+        location.settings.upstream.as_mut().expect("set").buffer_size = size;
+        assert_eq!(of_location(&location, &host()).state, state, "{size}");
+    }
+}
+
+#[test]
 fn long_replies_take_as_much_as_the_sockets_hold() {
     let location = passes(Protocol::Uwsgi, &[(5 * M, 5000), (30 * M, 5000)]);
     let advice = of_location(&location, &published());
@@ -224,6 +271,12 @@ fn gzip_takes_what_is_left_of_the_chain() {
     let advice = of_location(&location, &host());
     assert_advised(&advice, &[("gzip_buffers", "4 4k")]);
     assert!(advice.effect.is_some_and(|it| it.memory_after > it.memory_before.expect("known")));
+    // One step less is fine too; two are not. 320k become 77k, four of 20k.
+    location.settings.upstream.as_mut().expect("set").buffers = Chain { number: 40, size: 8 * K };
+    for (size, state) in [(16 * K, State::Fine), (12 * K, State::Change)] {
+        location.settings.gzip_buffers = Some(Chain { number: 8, size });
+        assert_eq!(of_location(&location, &host()).state, state, "{size}");
+    }
     location.settings.gzip = Some(false);
     assert_fine(&of_location(&location, &host()));
     location.settings.gzip = Some(true);
@@ -265,18 +318,22 @@ fn static_files_without_sendfile_should_have_it() {
     location.measured.response = of(&[(500, 8000)]);
     let advice = of_location(&location, &host());
     assert!(!advice.directives.iter().any(|it| it.name == "output_buffers"), "{advice:#?}");
+    location.settings.output_buffers = Some(Chain { number: 1, size: 32 * K });
+    assert_eq!(named(&of_location(&location, &host()), "output_buffers").advised, "2 32k");
 }
 
 #[test]
 fn bodies_that_go_to_a_file_get_a_buffer() {
     let mut location = serves(&[]);
-    location.measured.body = of(&[(1000, 4000), (70_000, 1000), (20 * M, 10)]);
-    location.measured.bodies_spilled = 1010;
+    location.measured.body = of(&[(1000, 4850), (70_000, 150), (20 * M, 10)]);
+    location.measured.bodies_spilled = 160;
     let advice = of_location(&location, &host());
     assert_advised(&advice, &[("client_body_buffer_size", "72k")]);
     let reason = &named(&advice, "client_body_buffer_size").reason;
-    assert!(reason
-        .contains("and 1,010 went to a file; now 20.2% exceed 16k, then 0.2% would exceed 72k"));
+    assert!(
+        reason.contains("and 160 went to a file; now 3.2% exceed 16k, then 0.2% would exceed 72k"),
+        "{reason}"
+    );
     assert_fine(&of_location(&follow(&location, &advice), &host()));
     // A larger one costs nothing; one that the budget does not allow is too large.
     for (size, state) in [(256 * K, State::Fine), (M, State::Change)] {
@@ -376,6 +433,12 @@ fn without_buffering_only_the_buffer_of_the_header_counts() {
     assert_eq!(named(&advice, "proxy_buffer_size").advised, "12k");
     let after = follow(&location, &advice).settings.upstream.expect("set");
     assert_eq!((refusal(&after), after.buffers.number), (None, 8));
+    // Also where what it judges them by is the same, but of nginx's own making.
+    let mut judged = location.clone();
+    let upstream = judged.settings.upstream.as_mut().expect("set");
+    (upstream.buffers.number, upstream.temp_file_write_size) = (3, 16 * K);
+    judged.measured.upstream.header = of(&[(7000, 5000)]);
+    assert_eq!(named(&of_location(&judged, &host()), "proxy_busy_buffers_size").advised, "8k");
     // It is not made smaller: the answer passes through it.
     location.settings.upstream.as_mut().expect("set").buffer_size = 28 * K;
     assert_fine(&of_location(&location, &host()));
@@ -420,6 +483,13 @@ fn the_budget_binds() {
     let advice = of_location(&location, &host());
     assert_eq!(named(&advice, "proxy_buffers").advised, "15 4k");
     assert_remark(&advice, "smart_buffers_budget, 64k, limits proxy_buffers to");
+    // What gzip makes of it, 1.92 times smaller, has to fit as well.
+    location.settings.gzip = Some(true);
+    location.measured.gzip_ratio = of(&[(200, 5000)]);
+    let advice = of_location(&location, &host());
+    assert_eq!(named(&advice, "proxy_buffers").advised, "7 4k");
+    assert_eq!(named(&advice, "gzip_buffers").advised, "4 4k");
+    location.measured.gzip_ratio = of(&[]);
     location.budget = 8 * K;
     let advice = of_location(&location, &host());
     assert_fine(&advice);
