@@ -600,7 +600,7 @@ proptest! {
 #[test]
 fn a_snippet_tells_of_what_is_asked_for() {
     let mut buffers = Buffers { host: host(), ..Buffers::default() };
-    for (server, path) in [("a", "/"), ("a", "/x"), ("b", "/")] {
+    for (server, path) in [("a", "/"), ("a", "~ \\.x$"), ("b", "/")] {
         let location = passes(Protocol::Proxy, &[(11_900, 5000)]);
         buffers.locations.push(Location {
             server: server.into(),
@@ -626,7 +626,7 @@ fn a_snippet_tells_of_what_is_asked_for() {
     };
     let all = sections(None, None);
     let expected =
-        ["\"a\", location \"/\"", "\"a\", location \"/x\"", "\"b\", location \"/\"", "\"a\""];
+        [r#""a", location "/""#, r#""a", location "~ \.x$""#, r#""b", location "/""#, r#""a""#];
     assert_eq!(all, expected.map(|place| format!("# server {place}")));
     assert_eq!(sections(Some("a"), None), [&all[0], &all[1], &all[3]].map(String::clone));
     assert_eq!(sections(Some("a"), Some("/")), [all[0].clone()]);
@@ -638,6 +638,6 @@ fn a_snippet_tells_of_what_is_asked_for() {
     write_snippet(&buffers, filter, &mut text).expect("memory");
     let text = String::from_utf8(text).expect("ASCII");
     assert!(text.contains("\n# 5,000 samples: to be changed\n"), "{text}");
-    assert!(text.contains("\n# Now: 8 4k. p90 of 5,000 responses is 11.9k;"), "{text}");
+    assert!(text.contains("\n# Now 8 4k: p90 of 5,000 responses is 11.9k;"), "{text}");
     assert!(text.contains("\nproxy_buffers 8 12k;\n"), "{text}");
 }

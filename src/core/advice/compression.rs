@@ -2,7 +2,7 @@
 
 use super::draft::Draft;
 use super::output;
-use super::size::{round_down, round_up, times, written, Grouped, Written, STEP};
+use super::size::{round_down, round_up, times, written, About, Grouped, Written, STEP};
 use crate::core::decimal::Decimal;
 use crate::core::report::buffers::Chain;
 
@@ -47,7 +47,7 @@ pub fn advise(draft: &mut Draft) {
         Grouped(samples),
         Decimal::of_hundredths(ratio),
         Written(read),
-        Written(compressed)
+        About(compressed)
     );
     draft.sheet.advise(NAME, current.map(written), written(advised), reason);
     draft.after.gzip_buffers = Some(advised);

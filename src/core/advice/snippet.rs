@@ -1,5 +1,6 @@
 //! The advice as directives of nginx, to be included.
 
+use std::fmt;
 use std::io::{self, Write};
 
 use super::size::{About, Grouped, Percent};
@@ -46,13 +47,13 @@ pub fn write_snippet(buffers: &Buffers, filter: Filter, out: &mut impl Write) ->
     for location in buffers.locations.iter().filter(|one| filter.takes_location(one)) {
         let place = format!(
             "server \"{}\", location \"{}\"",
-            location.server.escape_ascii(),
-            location.location.escape_ascii()
+            Name(&location.server),
+            Name(&location.location)
         );
         section(out, &place, &of_location(location, &buffers.host))?;
     }
     for server in buffers.servers.iter().filter(|one| filter.takes_server(one)) {
-        let place = format!("server \"{}\"", server.server.escape_ascii());
+        let place = format!("server \"{}\"", Name(&server.server));
         section(out, &place, &of_server(server))?;
     }
     Ok(())
@@ -75,10 +76,22 @@ fn section(out: &mut impl Write, place: &str, advice: &Advice) -> io::Result<()>
     }
     for Directive { name, current, advised, reason } in &advice.directives {
         let current = current.as_deref().unwrap_or("not known");
-        comment(out, &format!("Now: {current}. {reason}."))?;
+        comment(out, &format!("Now {current}: {reason}."))?;
         writeln!(out, "{name} {advised};")?;
     }
     Ok(())
+}
+
+/// A name as it is written, but for what could end a comment or disturb a terminal.
+struct Name<'a>(&'a [u8]);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| match byte {
+            b' '..=b'~' => write!(formatter, "{}", char::from(*byte)),
+            _ => write!(formatter, "\\x{byte:02x}"),
+        })
+    }
 }
 
 fn told(effect: &Effect) -> String {
