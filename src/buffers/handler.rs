@@ -3,6 +3,7 @@
 //! What a request needs is measured where it is decided. The location that has passed it on had the buffers for its
 //! body and for the upstream's answer, wherever `X-Accel-Redirect` or `error_page` has led since; the last location had
 //! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
+//! A subrequest, which nginx tells of where `log_subrequest` is on, has an upstream of its own, and nothing else.
 
 use super::conf::{LocationConf, MainConf, Measured, Passer};
 use super::directives::Module;
@@ -23,10 +24,15 @@ fn measure(r: Request) {
     let Some(first) = passer.as_ref().map(|passer| passer.location).or(last) else { return };
     if let Some(record) = first.record(zone) {
         record.count(Counter::Requests);
-        measure_body(r, record);
+        if r.is_main() {
+            measure_body(r, record);
+        }
         if let (Some(upstream), Some(passer)) = (upstream, &passer) {
             measure_upstream(upstream, passer, record);
         }
+    }
+    if !r.is_main() {
+        return;
     }
     if let Some(last) = last {
         measure_last(r, last, zone, std::ptr::eq(first, last) && passer.is_some());

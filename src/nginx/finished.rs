@@ -18,8 +18,9 @@ const BAD_GATEWAY: usize = 502;
 /// The status of an upstream that goes on with another protocol.
 const SWITCHING_PROTOCOLS: usize = 101;
 
-/// What nginx answers where a request's header is too large (it logs 400 for 494), or its line is.
-const TOO_LARGE: [usize; 2] = [400, 414];
+/// What nginx refuses a request with whose header is too large (400 in place of 494, but to an `error_page`), or whose
+/// line is.
+const TOO_LARGE: [usize; 3] = [400, 414, 494];
 
 /// Makes `$handler`, a function of a request, a handler of nginx by the name `$name`, which debuggers and
 /// profilers see.
@@ -119,25 +120,22 @@ impl Request {
     }
 
     /// If its header seems to have been too big for the buffers of the server that reads it, the bytes of one of them:
-    /// the status says that something was wrong with it, and they are used up.
+    /// nginx itself has refused it, the buffer that it was read to is full, and there was nothing after it. (Of a
+    /// request that somebody else refuses, the beginning of the body may have filled the buffer.)
     #[inline]
     pub fn header_was_too_big_for(self) -> Option<u64> {
         // SAFETY: the request is valid, and has had a connection of HTTP and a buffer to read from.
         unsafe {
             let raw = &*self.raw();
-            let status = match raw.err_status {
-                0 => raw.headers_out.status,
-                status => status,
-            };
-            if !TOO_LARGE.contains(&status) || raw.header_in.is_null() {
+            let has_end = raw.headers_in.content_length_n >= 0;
+            if !TOO_LARGE.contains(&raw.err_status) || raw.header_in.is_null() || has_end {
                 return None;
             }
-            let connection = &*raw.http_connection;
-            let server = *(*connection.conf_ctx).srv_conf.add(ngx_http_core_module.ctx_index);
+            let context = (*raw.http_connection).conf_ctx;
+            let server = *(*context).srv_conf.add(ngx_http_core_module.ctx_index);
             let server = &*server.cast::<ngx_http_core_srv_conf_t>();
             let is_full = (*raw.header_in).pos == (*raw.header_in).end;
-            let buffers = &server.large_client_header_buffers;
-            (is_full || connection.nbusy >= buffers.num).then_some(buffers.size as u64)
+            is_full.then_some(server.large_client_header_buffers.size as u64)
         }
     }
 
