@@ -4,6 +4,7 @@ pub mod counters;
 pub mod heaviest;
 #[cfg(not(shuttle))]
 mod layout;
+mod newcomer;
 pub mod table;
 
 #[cfg(all(test, not(shuttle)))]
