@@ -4,7 +4,8 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use rustix::net::sockopt::set_socket_linger;
+use rustix::net::sockopt::{set_socket_linger, set_socket_recv_buffer_size};
+use rustix::net::{socket_with, AddressFamily, Ipv4Addr, SocketAddrV4, SocketFlags, SocketType};
 
 use super::patience;
 
@@ -52,11 +53,26 @@ impl Client {
 
     /// Connects, if the server accepts.
     pub fn try_connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        Self::of(TcpStream::connect(("127.0.0.1", port))?)
+    }
+
+    fn of(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(patience()))?;
         stream.set_write_timeout(Some(patience()))?;
         Ok(Self { stream, unread: Vec::new() })
+    }
+
+    /// Connects as somebody for whom the kernel keeps a few KiB only of what he has not read yet.
+    #[track_caller]
+    pub fn connect_narrow(port: u16) -> Self {
+        let socket =
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .expect("a socket");
+        set_socket_recv_buffer_size(&socket, 4096).expect("SO_RCVBUF");
+        rustix::net::connect(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))
+            .expect("nginx accepts");
+        Self::of(socket.into()).expect("a connection")
     }
 
     /// Sends these bytes.
@@ -129,6 +145,14 @@ impl Client {
             std::mem::take(&mut self.unread)
         };
         Ok(response)
+    }
+
+    /// Waits until some of the next answer has come.
+    #[track_caller]
+    pub fn wait_for_some(&mut self) {
+        if self.unread.is_empty() {
+            self.fill().expect("an answer");
+        }
     }
 
     /// All that the server sends until it closes the connection.

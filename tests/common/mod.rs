@@ -6,6 +6,7 @@
 
 pub mod application;
 pub mod browser;
+pub mod buffers;
 pub mod client;
 pub mod clock;
 pub mod configuration;
@@ -13,6 +14,8 @@ pub mod curl;
 pub mod dashboard;
 pub mod death;
 pub mod document;
+pub mod fault;
+pub mod interface;
 pub mod level;
 pub mod limit;
 pub mod limited;
@@ -33,7 +36,10 @@ pub mod setup;
 pub mod site;
 pub mod statuses;
 pub mod store;
+pub mod strace;
 pub mod terminal;
+pub mod upstreams;
+pub mod uwsgi;
 
 use std::time::{Duration, Instant};
 

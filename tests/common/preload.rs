@@ -39,6 +39,16 @@ impl Preload {
         self.write(Word::AllocationsLeft, number);
     }
 
+    /// How many allocations workers make while `work` is done.
+    pub fn allocations_of(&self, work: impl FnOnce()) -> u64 {
+        const ALL: u64 = 1 << 40;
+        self.fail_allocation(ALL);
+        work();
+        let left = self.read(Word::AllocationsLeft);
+        self.fail_allocation(0);
+        ALL - left
+    }
+
     /// How many allocations have failed on demand.
     pub fn failed(&self) -> u64 {
         self.read(Word::Failed)
