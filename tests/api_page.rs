@@ -15,7 +15,7 @@ use common::holds_within;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::process::{self, Signal};
-use common::room::{queue, room, seated};
+use common::room::{queue, room, seated, Visitor};
 use tempfile::TempDir;
 
 /// For what the last minute is looked at.
@@ -247,24 +247,27 @@ fn it_looks_like_this() {
     let directory = kept_in.as_deref().unwrap_or(kept.path());
     let memcached = Memcached::with_paths(1..40);
     let nginx = busy(&memcached);
-    let _seated = seated(&nginx);
     let _lookups = lookups(&nginx);
     let _requests = Traffic::start(nginx.port(), Duration::from_millis(15), |number| {
         format!("/limited?client={}", if number % 9 == 0 { number } else { number % 4 })
     });
-    thread::sleep(3 * minute);
-    let _queue = queue(&nginx, "/", 3);
-    let flood = Traffic::start(nginx.port(), Duration::from_millis(20), |_| {
-        "/limited?client=greedy".to_owned()
-    });
-    let more = lookups(&nginx);
-    thread::sleep(2 * minute);
-    drop((flood, more));
+    for at in 0..8 {
+        let is_rush = at == 3 || at == 4;
+        let _greedy = is_rush.then(|| {
+            let greedy = |_| "/limited?client=greedy".to_owned();
+            (lookups(&nginx), Traffic::start(nginx.port(), Duration::from_millis(20), greedy))
+        });
+        for _ in 0..if is_rush { 2 } else { 1 } {
+            let mut visitor = Visitor::new(&nginx);
+            visitor.get("/");
+            visitor.poll("/");
+        }
+        thread::sleep(minute);
+    }
     let browser = Browser::start();
     let tab = visit(&nginx, &browser);
     tab.resize(1280, 1240);
-    thread::sleep(3 * minute);
-    tab.wait_for(&format!("({FIGURE})('Lookups') > 5"));
+    tab.wait_for(&format!("({FIGURE})('p99') > 0"));
     for (name, scheme) in [("status.png", "light"), ("status-dark.png", "dark")] {
         let path = directory.join(name);
         tab.prefer("prefers-color-scheme", scheme);
