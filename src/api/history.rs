@@ -50,12 +50,12 @@ impl Handler for Sampling {
     fn run() {
         // What an exiting worker knows of zones may not be of the configuration that runs now.
         let Some(memory) = memory().filter(|_| !exiting()) else { return };
+        let next = u64::from(tick()) * TICK;
+        TIMER.with_borrow_mut(|timer| timer.iter_mut().for_each(|timer| timer.at(next)));
         if memory.begin(tick()) {
             // Without memory there is no sample, or not of every series.
             let _ = reserve::with(|| take(memory));
         }
-        let next = u64::from(tick()) * TICK;
-        TIMER.with_borrow_mut(|timer| timer.iter_mut().for_each(|timer| timer.at(next)));
     }
 }
 
