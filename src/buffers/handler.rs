@@ -35,7 +35,7 @@ fn measure(r: Request) {
         return;
     }
     if let Some(last) = last {
-        measure_last(r, last, zone, std::ptr::eq(first, last) && passer.is_some());
+        measure_last(r, last, zone);
     }
     if r.is_http1() {
         measure_header(r, zone);
@@ -69,13 +69,16 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
         Some(answer) => {
             record.count_protocol(passer.protocol.index());
             record.sizes(Size::UpstreamHeader).add(answer.header);
-            record.sizes(Size::UpstreamResponse).add(answer.response);
+            if let Some(response) = answer.response {
+                record.sizes(Size::UpstreamResponse).add(response);
+            }
             if answer.is_spilled {
                 record.count(Counter::UpstreamSpilled);
             }
         }
         None => {
             if let Some(size) = upstream.header_was_too_big_for() {
+                record.count_protocol(passer.protocol.index());
                 let (count, largest) =
                     (Counter::UpstreamHeaderTooBig, Counter::UpstreamHeaderTooBigFor);
                 record.count_too_big(count, largest, size);
@@ -84,14 +87,14 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
     }
 }
 
-/// What is to be known of the location that has sent the answer. `has_passed`: the answer is the one of its upstream.
-fn measure_last(r: Request, last: &Measured, zone: Zone, has_passed: bool) {
+/// What is to be known of the location that has sent the answer.
+fn measure_last(r: Request, last: &Measured, zone: Zone) {
     let sent = r.body_sent();
     if sent == 0 {
         return;
     }
     let Some(record) = last.record(zone) else { return };
-    if !has_passed {
+    if !r.is_of_upstream() {
         record.sizes(Size::Response).add(sent);
     }
     if let Some((module, ratio)) = r.main_conf::<Module>().modules.gzip {

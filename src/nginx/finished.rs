@@ -65,15 +65,18 @@ pub struct RequestBody {
 pub struct Upstream {
     upstream: *mut ngx_http_upstream_t,
     state: *mut ngx_http_upstream_state_t,
+    /// What stands before the header in its buffer.
+    before: u64,
 }
 
 /// What an upstream has answered.
 #[derive(Clone, Copy)]
 pub struct UpstreamAnswer {
-    /// The bytes of its header, with the framing of a protocol that has some.
+    /// What its header took of the buffer: its bytes, with the framing of a protocol that has some, and where the
+    /// answer is for a cache, with what nginx writes before it there.
     pub header: u64,
-    /// The bytes of its body.
-    pub response: u64,
+    /// The bytes of its body. `None`: it was not read to its end, because another location answers.
+    pub response: Option<u64>,
     /// Whether some of it was written to a file, though neither a cache nor a store is one.
     pub is_spilled: bool,
 }
@@ -86,13 +89,18 @@ impl Request {
         unsafe { (*self.raw()).http_version < NGX_HTTP_VERSION_20 as usize }
     }
 
-    /// The length of its header, the request line included. `None`: it is not known, because its body was in chunks,
-    /// or was not read to its end.
+    /// The length of its header, the request line included. `None`: it is not known, because nginx has refused the
+    /// request or the client has left before the header was whole, or because the body was in chunks, or was not read
+    /// to its end.
     #[inline]
     pub fn header_length(self) -> Option<u64> {
         // SAFETY: the request is valid, and so is its body, if it has been read.
         unsafe {
             let raw = &*self.raw();
+            // `ngx_http_handler` sets the one; a rewrite takes it back, which is a phase.
+            if raw.phase_handler == 0 && raw.valid_location() == 0 {
+                return None;
+            }
             let read = match raw.request_body.as_ref() {
                 None => 0,
                 Some(_) if raw.headers_in.content_length_n <= 0 => 0,
@@ -166,7 +174,29 @@ impl Request {
         unsafe {
             let upstream = (*self.raw()).upstream;
             let state = upstream.as_ref()?.state;
-            (!state.is_null()).then_some(Upstream { upstream, state })
+            let before = self.before_header();
+            (!state.is_null()).then_some(Upstream { upstream, state, before })
+        }
+    }
+
+    /// Whether the client was given the answer of an upstream, rather than what a location has made of it.
+    #[inline]
+    pub fn is_of_upstream(self) -> bool {
+        // SAFETY: as above.
+        unsafe { (*self.raw()).upstream.as_ref() }.is_some_and(|it| it.header_sent() != 0)
+    }
+
+    /// The bytes that a cache has nginx leave before a header, in the same buffer.
+    #[inline]
+    fn before_header(self) -> u64 {
+        #[cfg(ngx_feature = "http_cache")]
+        {
+            // SAFETY: the request is valid; its part of a cache is memory of it.
+            unsafe { (*self.raw()).cache.as_ref() }.map_or(0, |cache| cache.header_start as u64)
+        }
+        #[cfg(not(ngx_feature = "http_cache"))]
+        {
+            0
         }
     }
 }
@@ -188,10 +218,26 @@ impl Upstream {
             if state.header_time == ngx_msec_t::MAX || state.status == SWITCHING_PROTOCOLS {
                 return None;
             }
-            let header = u64::try_from(state.bytes_received - state.response_length).ok()?;
-            let response = u64::try_from(state.response_length).ok()?;
+            let received = u64::try_from(state.bytes_received).ok()?;
+            let (header, response) = match u64::try_from(state.response_length).ok()? {
+                0 => self.without_body(received),
+                response => (received.checked_sub(response)? + self.before, Some(response)),
+            };
             let is_spilled = (*self.upstream).pipe.as_ref().is_some_and(|pipe| is_spilled(pipe));
             Some(UpstreamAnswer { header, response, is_spilled })
+        }
+    }
+
+    /// What an answer is of whose body nothing was read, or nothing but what came with the header: that is no body if
+    /// the header is all that was received. Where the buffer has been used again, it is.
+    #[inline]
+    fn without_body(self, received: u64) -> (u64, Option<u64>) {
+        // SAFETY: as above.
+        let buffer = unsafe { &(*self.upstream).buffer };
+        let whole = received + self.before;
+        match (buffer.pos as usize).saturating_sub(buffer.start as usize) as u64 {
+            header if header > self.before && header < whole => (header, None),
+            _ => (whole, Some(0)),
         }
     }
 

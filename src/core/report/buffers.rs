@@ -102,7 +102,7 @@ pub struct Measured {
 /// What was measured of upstreams.
 #[derive(Clone, Debug, Default)]
 pub struct Upstream {
-    /// Answers by protocol, in the order of [`Protocol::ALL`].
+    /// Answers by protocol, those whose header was too big included, in the order of [`Protocol::ALL`].
     pub by_protocol: [u64; 5],
     /// Headers. Those of FastCGI and gRPC have the framing of their protocol in them.
     pub header: Histogram,
