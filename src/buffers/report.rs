@@ -31,7 +31,7 @@ fn unmeasured(main: &MainConf, records: &Records<'_>) -> u64 {
 }
 
 fn location(main: &MainConf, records: &Records<'_>, one: &Measured) -> Location {
-    let record = records.find(one.tag);
+    let record = one.record.get().copied().flatten().or_else(|| records.find(one.tag));
     let measured = record.map(measured).unwrap_or_default();
     Location {
         server: one.level.server_name().as_bytes().to_vec(),

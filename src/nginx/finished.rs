@@ -15,6 +15,9 @@ use super::request::Request;
 /// The status of an upstream whose header cannot be read.
 const BAD_GATEWAY: usize = 502;
 
+/// A body of no more bytes fits any buffer.
+const PAGE: u64 = 4096;
+
 /// The status of an upstream that goes on with another protocol.
 const SWITCHING_PROTOCOLS: usize = 101;
 
@@ -109,11 +112,11 @@ impl Request {
                 Some(body) if body.rest == 0 => raw.headers_in.content_length_n,
                 Some(_) => return None,
             };
-            u64::try_from(raw.request_length - read).ok()
+            u64::try_from(raw.request_length - read).ok().filter(|length| *length > 0)
         }
     }
 
-    /// Its body, if it had one and it was read to its end.
+    /// Its body, if it had one and it was read to its end, but not passed on as it came.
     #[inline]
     pub fn body(self) -> Option<RequestBody> {
         // SAFETY: as above.
@@ -122,8 +125,11 @@ impl Request {
             let body = raw.request_body.as_ref()?;
             let size =
                 u64::try_from(raw.headers_in.content_length_n).ok().filter(|size| *size > 0)?;
-            let is_spilled = !body.temp_file.is_null() && raw.request_body_in_file_only() == 0;
-            (body.rest == 0).then_some(RequestBody { size, is_spilled })
+            let is_in_file = !body.temp_file.is_null();
+            let is_spilled = is_in_file && raw.request_body_in_file_only() == 0;
+            // Whoever passes a body on as it comes needs no buffer for all of it.
+            let is_passed_on = !is_in_file && size > PAGE && raw.request_body_no_buffering() != 0;
+            (body.rest == 0 && !is_passed_on).then_some(RequestBody { size, is_spilled })
         }
     }
 

@@ -119,7 +119,7 @@ pub fn room(name: &[u8]) -> Room {
 pub const SESSIONS: [SessionState; 4] = [
     SessionState::Active { left: 1, is_provisional: false },
     SessionState::Active { left: u64::MAX, is_provisional: true },
-    SessionState::Waiting { position: 1, wait: 0, waited: 12_345 },
+    SessionState::Waiting { position: 1, wait: Some(0), waited: 12_345 },
     SessionState::Unknown,
 ];
 

@@ -91,7 +91,7 @@ pub fn session(
             ("active", Some(left), Some(is_provisional), None, None, None)
         }
         SessionState::Waiting { position, wait, waited } => {
-            ("waiting", None, None, Some(position), Some(wait), Some(waited))
+            ("waiting", None, None, Some(position), wait, Some(waited))
         }
         SessionState::Unknown => return error(404, "no such session is held", out),
     };

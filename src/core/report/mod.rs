@@ -224,8 +224,8 @@ pub enum SessionState {
     Waiting {
         /// Its position, from 1.
         position: u64,
-        /// How long it is likely to wait, in milliseconds.
-        wait: u64,
+        /// How long it is likely to wait, in milliseconds. `None`: for longer than can be foreseen.
+        wait: Option<u64>,
         /// How long it has waited, in milliseconds.
         waited: u64,
     },

@@ -61,7 +61,8 @@ impl Section<'_> {
             Some(Spot::Place(slot)) => {
                 let position = self.rank(slot);
                 let waited = places::milliseconds_since(self.room.places.since(slot), self.now);
-                SessionState::Waiting { position, wait: self.told(Some(position)).wait, waited }
+                let wait = self.told(Some(position)).foreseeable_wait();
+                SessionState::Waiting { position, wait, waited }
             }
         }
     }

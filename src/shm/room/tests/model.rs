@@ -161,7 +161,7 @@ impl Model {
             return SessionState::Unknown;
         };
         let waited = now.saturating_sub(self.queue[place].since);
-        SessionState::Waiting { position: place as u64 + 1, wait: 0, waited }
+        SessionState::Waiting { position: place as u64 + 1, wait: Some(0), waited }
     }
 
     pub fn remove(&mut self, session: u64) -> bool {

@@ -39,7 +39,7 @@ fn an_operator_is_told_where_a_session_is_and_changes_nothing() {
     let expected = |position| {
         let wait = 18_000 + (position - 1) * 150_000;
         // In whole moments.
-        SessionState::Waiting { position, wait, waited: 960 }
+        SessionState::Waiting { position, wait: Some(wait), waited: 960 }
     };
     assert_eq!(state(5, 3_000), expected(1));
     assert_eq!(state(7, 3_000), expected(3));
