@@ -272,15 +272,15 @@ impl<'a> Area<'a> {
 
     /// Drops all entries. Whether there were any.
     pub fn clear(&self) -> bool {
-        let were_held = self.entries() > 0;
         let lap = self.ring.len() as u64;
-        let end = self.head.fetch_add(lap, AcqRel) + lap;
-        self.tally.clear(end);
+        let oldest = self.head.fetch_add(lap, AcqRel);
+        let were_held = self.tally.entries(oldest) > 0;
+        self.tally.clear(oldest + lap);
         were_held
     }
 
     /// Whether there is an entry of a key, whatever that says of its use.
-    #[cfg(test)]
+    #[cfg(all(test, not(shuttle)))]
     pub fn holds(&self, hash: u64, lookup: Lookup<'_>) -> bool {
         self.find(hash, lookup, None).is_some()
     }

@@ -173,8 +173,8 @@ impl<'a> Cache<'a> {
         self.paths.clear() | self.misses.clear()
     }
 
-    /// What it holds. It is exact until an area has been filled once; from then on what its oldest part
-    /// still holds is not counted any more, that is up to one in [`PARTS`].
+    /// What it holds. The counts of entries are exact until an area has been filled once; from then on they may be
+    /// wrong by what its oldest part holds, which is being written over: one in [`PARTS`].
     pub fn usage(&self) -> Usage {
         Usage {
             size: self.size as u64,
