@@ -22,20 +22,21 @@ fn measure(r: Request) {
     let upstream = r.upstream();
     let passer = upstream.and_then(|upstream| passer(main, conf, upstream.conf()));
     let Some(first) = passer.as_ref().map(|passer| passer.location).or(last) else { return };
+    let mut is_passed = false;
     if let Some(record) = first.record(zone) {
         record.count(Counter::Requests);
         if r.is_main() {
             measure_body(r, record);
         }
         if let (Some(upstream), Some(passer)) = (upstream, &passer) {
-            measure_upstream(upstream, passer, record);
+            is_passed = measure_upstream(upstream, passer, record);
         }
     }
     if !r.is_main() {
         return;
     }
     if let Some(last) = last {
-        measure_last(r, last, zone);
+        measure_last(r, last, zone, is_passed);
     }
     if r.is_http1() {
         measure_header(r, zone);
@@ -64,7 +65,8 @@ fn measure_body(r: Request, record: Record<'_>) {
     }
 }
 
-fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
+/// What is to be known of an upstream's answer. Tells whether it had a body that was read: nobody else answers then.
+fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> bool {
     match upstream.answer() {
         Some(answer) => {
             record.count_protocol(passer.protocol.index());
@@ -75,6 +77,7 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
             if answer.is_spilled {
                 record.count(Counter::UpstreamSpilled);
             }
+            answer.response.is_some_and(|response| response > 0)
         }
         None => {
             if let Some(size) = upstream.header_was_too_big_for() {
@@ -83,18 +86,20 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) {
                     (Counter::UpstreamHeaderTooBig, Counter::UpstreamHeaderTooBigFor);
                 record.count_too_big(count, largest, size);
             }
+            false
         }
     }
 }
 
-/// What is to be known of the location that has sent the answer.
-fn measure_last(r: Request, last: &Measured, zone: Zone) {
+/// What is to be known of the location that has sent the answer. `is_passed`: it is an upstream's, which is not to be
+/// asked again.
+fn measure_last(r: Request, last: &Measured, zone: Zone, is_passed: bool) {
     let sent = r.body_sent();
     if sent == 0 {
         return;
     }
     let Some(record) = last.record(zone) else { return };
-    if !r.is_of_upstream() {
+    if !is_passed && !r.is_of_upstream() {
         record.sizes(Size::Response).add(sent);
     }
     if let Some((module, ratio)) = r.main_conf::<Module>().modules.gzip {
