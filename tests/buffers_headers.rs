@@ -116,28 +116,35 @@ fn headers_that_are_too_large_are_counted_and_nothing_else_that_is_wrong() {
     wait_until("3 headers that are too large", || server()["header_too_big"] == 3);
     assert_eq!(server()["header"]["count"], 0, "the length of these is not known");
 
-    let body = vec![b'x'; 5000];
-    let others = [
-        // No HTTP, without a host, two of them; and what an upstream has refused, some of them with a header or
-        // a body that fills the buffers.
-        (400, b"GET / HTTP/1.1\r\nHo st: a\r\n\r\n".to_vec()),
-        (400, b"GET / HTTP/1.1\r\n\r\n".to_vec()),
-        (400, b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n".to_vec()),
-        (400, request("GET", "/read/", &[], b"")),
-        (400, request("POST", "/read/", &[], &body)),
-        (400, request("GET", "/read/", &[("A", &half), ("B", &half)], b"")),
-        (414, request("POST", "/read/large/", &[], &body)),
-    ];
-    for (status, bytes) in &others {
-        assert_eq!(
-            answer(bytes),
-            *status,
-            "{}",
-            String::from_utf8_lossy(&bytes[..40.min(bytes.len())])
-        );
+    // No HTTP, without a host, two of them.
+    for bytes in [
+        "GET / HTTP/1.1\r\nHo st: a\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+    ] {
+        assert_eq!(answer(bytes.as_bytes()), 400, "{bytes}");
     }
-    nginx.server_after("one", others.len() as u64);
-    assert_eq!(server()["header_too_big"], 3, "{}", server());
+    // A client that leaves before it has sent all.
+    let mut client = Client::connect(port.number());
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\nCoo");
+    drop(client);
+    nginx.wait_for_error(
+        "client prematurely closed connection while reading client request headers",
+    );
+    // What an upstream has refused, some of it with a header or a body that fills the buffers.
+    let (long, body) = (&[("A", half.as_str()), ("B", &half)], [b'x'; 5000]);
+    let refused = [
+        (400, request("GET", "/read/", &[], b""), 0),
+        (400, request("POST", "/read/", &[], &body), body.len()),
+        (400, request("GET", "/read/", long, b""), 0),
+        (414, request("POST", "/read/large/", &[], &body), body.len()),
+    ];
+    for (status, bytes, _) in &refused {
+        assert_eq!(answer(bytes), *status, "{}", String::from_utf8_lossy(bytes));
+    }
+    let told = nginx.server_after("one", refused.len() as u64);
+    assert_eq!(told["header_too_big"], 3, "{told}");
+    assert_sizes(&told["header"], &refused.map(|(_, bytes, body)| (bytes.len() - body) as u64));
 }
 
 #[test]
