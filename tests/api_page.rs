@@ -12,26 +12,31 @@ use std::time::Duration;
 use common::browser::{Browser, Tab};
 use common::client::Client;
 use common::holds_within;
+use common::limit::limited;
 use common::memcached::Memcached;
 use common::nginx::Nginx;
 use common::process::{self, Signal};
-use common::room::{queue, room, seated, Visitor};
+use common::room::{queue, seated, Visitor};
 use tempfile::TempDir;
 
 /// For what the last minute is looked at.
 const MORE_THAN_A_MINUTE: Duration = Duration::from_secs(100);
 
-/// A server that looks up files, limits requests, and has a room with one seat.
-fn busy(memcached: &Memcached) -> Nginx {
-    room("max_active=1 max_waiting=50 session=2m absent=1h refresh=10s:10s")
+/// A server that looks up files, limits requests, and has a room with so many seats.
+fn busy(memcached: &Memcached, seats: u32) -> Nginx {
+    let zones = format!(
+        "http_sendfile_cache_zone paths:1m; smart_buffers_zone 1m; smart_buffers on;
+        smart_limit_zone $arg_client zone=api:1m rate=20r/s;
+        smart_limit_room shop 1m max_active={seats} max_waiting=50 session=2m absent=1h
+            refresh=10s:10s;\n"
+    );
+    limited()
         .workers(2)
-        .http(
-            "http_sendfile_cache_zone paths:1m; smart_buffers_zone 1m; smart_buffers on;
-            smart_limit_zone $arg_client zone=api:1m rate=20r/s;\n",
-        )
+        .http(&zones)
         .store(&memcached.address())
         .files(1..40)
         .lookups("http_sendfile_fallback off; http_sendfile_cache paths valid=1s;")
+        .limit("/", "smart_limit room=shop;")
         .limit("/limited", "smart_limit zone=api burst=5 nodelay;")
         .location("/ops/", "smart_api; smart_buffers off;")
         .start()
@@ -110,7 +115,7 @@ const FIGURE: &str = "(name) => parseFloat([...document.querySelectorAll('.figur
 #[test]
 fn what_happens_is_shown_while_it_happens_and_what_goes_wrong() {
     let mut memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 1);
     let traffic = lookups(&nginx);
     let _seated = seated(&nginx);
     let _queue = queue(&nginx, "/", 3);
@@ -150,7 +155,7 @@ fn what_happens_is_shown_while_it_happens_and_what_goes_wrong() {
 #[test]
 fn it_shows_what_was_before_it_was_opened() {
     let memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 1);
     let _traffic = lookups(&nginx);
     common::wait_until("samples", || {
         let history = nginx.get("/ops/history.json").json();
@@ -168,7 +173,7 @@ fn it_shows_what_was_before_it_was_opened() {
 #[test]
 fn nothing_flickers() {
     let memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 1);
     let _traffic = lookups(&nginx);
     let browser = Browser::start();
     let tab = visit(&nginx, &browser);
@@ -199,7 +204,7 @@ fn nothing_flickers() {
 #[test]
 fn who_gets_no_answer_is_told_so_until_there_is_one() {
     let memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 1);
     let browser = Browser::start();
     let tab = visit(&nginx, &browser);
     expect_verdict(&tab, "well", "All is well");
@@ -220,7 +225,7 @@ fn who_gets_no_answer_is_told_so_until_there_is_one() {
 #[test]
 fn a_page_that_nobody_sees_asks_nothing() {
     let memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 1);
     let browser = Browser::start();
     let tab = visit(&nginx, &browser);
     wait_for_answers(&tab, 1);
@@ -246,7 +251,7 @@ fn it_looks_like_this() {
     let minute = Duration::from_secs(if kept_in.is_some() { 60 } else { 0 });
     let directory = kept_in.as_deref().unwrap_or(kept.path());
     let memcached = Memcached::with_paths(1..40);
-    let nginx = busy(&memcached);
+    let nginx = busy(&memcached, 3);
     let _lookups = lookups(&nginx);
     let _requests = Traffic::start(nginx.port(), Duration::from_millis(15), |number| {
         format!("/limited?client={}", if number % 9 == 0 { number } else { number % 4 })
@@ -266,7 +271,7 @@ fn it_looks_like_this() {
     }
     let browser = Browser::start();
     let tab = visit(&nginx, &browser);
-    tab.resize(1280, 1240);
+    tab.resize(1280, 1360);
     tab.wait_for(&format!("({FIGURE})('p99') > 0"));
     for (name, scheme) in [("status.png", "light"), ("status-dark.png", "dark")] {
         let path = directory.join(name);

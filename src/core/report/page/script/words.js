@@ -32,8 +32,8 @@ const SPANS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 const time = (seconds) => {
   if (!isKnown(seconds)) return UNKNOWN;
   if (seconds === 0) return "0 s";
-  if (seconds < 0.001) return digits(seconds * 1e6) + " µs";
-  if (seconds < 1) return digits(seconds * 1e3) + " ms";
+  if (seconds < 0.0009995) return digits(seconds * 1e6) + " µs";
+  if (seconds < 0.9995) return digits(seconds * 1e3) + " ms";
   if (seconds < 10) return digits(seconds) + " s";
   const all = Math.round(seconds);
   const at = SPANS.findIndex(([length]) => all >= length);
