@@ -78,7 +78,7 @@ impl Site {
         let mut clients: Vec<Client> =
             (0..CLIENTS).map(|_| Client::connect_narrow(self.slow.number())).collect();
         for round in 0..rounds {
-            let is_long = |number: usize| (round * CLIENTS + number).is_multiple_of(LONG_ONE_IN);
+            let is_long = |number: usize| (round * CLIENTS + number) % LONG_ONE_IN == 0;
             for (number, client) in clients.iter_mut().enumerate() {
                 let path = if is_long(number) { "/mixture/long" } else { "/mixture/short" };
                 client.send(request("POST", path, &[], &[b'x'; BODY]));
