@@ -19,7 +19,6 @@ fn short_replies_take_one_allocation() {
     let advice = of_location(&location, &host());
     assert_eq!((advice.state, advice.samples), (State::Change, 38_211));
     let all = [
-        ("proxy_buffer_size", "4k"),
         ("proxy_buffers", "8 12k"),
         ("proxy_busy_buffers_size", "24k"),
         ("proxy_temp_file_write_size", "24k"),
@@ -82,23 +81,58 @@ fn all_buffers_but_one_hold_the_header() {
     let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
     location.measured.upstream.header = of(&[(15_000, 5000)]);
     let all = [
-        ("proxy_buffer_size", "16k"),
+        ("proxy_buffer_size", "20k"),
         ("proxy_busy_buffers_size", "28k"),
-        ("proxy_temp_file_write_size", "32k"),
+        ("proxy_temp_file_write_size", "40k"),
     ];
     assert_advised(&of_location(&location, &host()), &all);
     // Two of 24k would hold the answers, in what the budget allows; but not the header.
     let mut location = passes(Protocol::Proxy, &[(19_000, 5000)]);
-    location.measured.upstream.header = of(&[(26_000, 5000)]);
+    location.measured.upstream.header = of(&[(21_000, 5000)]);
     location.budget = 84 * K;
     let advice = of_location(&location, &host());
     assert_eq!(named(&advice, "proxy_buffer_size").advised, "28k");
     assert_eq!(named(&advice, "proxy_buffers").advised, "2 28k");
-    // A larger one than is needed is taken by every request.
-    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
-    for (size, state) in [(8 * K, State::Fine), (16 * K, State::Change)] {
-        location.settings.upstream.as_mut().expect("set").buffer_size = size;
-        assert_eq!(of_location(&location, &host()).state, state, "{size}");
+}
+
+#[test]
+fn the_buffer_of_a_header_has_a_margin_and_is_not_made_smaller_for_little() {
+    // The largest header, what is set, and what is advised.
+    let table = [
+        (400, 4 * K, None),
+        (3000, 4 * K, None),
+        // One more cookie, and every request fails.
+        (4000, 4 * K, Some("8k")),
+        (4000, 8 * K, None),
+        (4000, 16 * K, None),
+        (4000, 20 * K, Some("8k")),
+        (400, 8 * K, None),
+        (400, 12 * K, Some("4k")),
+        (11_000, 8 * K, Some("16k")),
+        (11_000, 32 * K, None),
+        (11_000, 33 * K, Some("16k")),
+        // No multiple of 4k, but it serves.
+        (400, 5000, None),
+    ];
+    for (largest, size, expected) in table {
+        let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+        location.measured.upstream.header = of(&[(200, 4000), (largest, 1000)]);
+        let upstream = location.settings.upstream.as_mut().expect("set");
+        (upstream.buffer_size, upstream.buffers.number) = (size, 40);
+        let advice = of_location(&location, &host());
+        let advised = advice.directives.iter().find(|it| it.name == "proxy_buffer_size");
+        assert_eq!(advised.map(|it| it.advised.as_str()), expected, "{largest} {size}");
+        assert_fine(&of_location(&follow(&location, &advice), &host()));
+    }
+    // Where the others change it stays, unless the budget has no room for both.
+    for (budget, expected) in [(M, None), (24 * K, None), (20 * K, Some("4k"))] {
+        let mut location = passes(Protocol::Proxy, &[(11_900, 5000)]);
+        location.settings.upstream.as_mut().expect("set").buffer_size = 8 * K;
+        location.budget = budget;
+        let advice = of_location(&location, &host());
+        assert!(advice.directives.iter().any(|it| it.name == "proxy_buffers"), "{advice:#?}");
+        let advised = advice.directives.iter().find(|it| it.name == "proxy_buffer_size");
+        assert_eq!(advised.map(|it| it.advised.as_str()), expected, "{budget}");
     }
 }
 
@@ -212,7 +246,7 @@ fn gzip_takes_what_is_left_of_the_chain() {
 fn static_files_with_sendfile_take_no_buffers() {
     let advice = of_location(&serves(&[(200 * K, 5000)]), &host());
     assert_fine(&advice);
-    assert_remark(&advice, "sendfile is on: output_buffers are not used");
+    assert_remark(&advice, "are not used, but for what gzip compresses or TLS encrypts");
 }
 
 #[test]
@@ -222,7 +256,10 @@ fn static_files_without_sendfile_should_have_it() {
     let advice = of_location(&location, &host());
     assert_advised(&advice, &[("sendfile", "on"), ("output_buffers", "2 88k")]);
     assert_eq!(named(&advice, "sendfile").current.as_deref(), Some("off"));
-    assert!(named(&advice, "output_buffers").reason.contains("the worker waits for the disk"));
+    assert!(named(&advice, "sendfile").reason.ends_with("a copy in nginx, except over TLS"));
+    let reason = &named(&advice, "output_buffers").reason;
+    assert!(reason.contains("for what gzip compresses or TLS encrypts"), "{reason}");
+    assert!(reason.contains("the worker waits for the disk"), "{reason}");
     let effect = advice.effect.expect("of answers");
     assert_eq!((effect.memory_before, effect.memory_after), (Some(64 * K), 0));
     assert_fine(&of_location(&follow(&location, &advice), &host()));
@@ -280,7 +317,7 @@ fn headers_of_upstreams_that_are_too_big_get_twice_as_much() {
     assert_fine(&of_location(&follow(&location, &advice), &host()));
     // What has been measured since says how big they are.
     location.measured.upstream.header = of(&[(400, 5000), (11_000, 1)]);
-    assert_eq!(named(&of_location(&location, &host()), "proxy_buffer_size").advised, "12k");
+    assert_eq!(named(&of_location(&location, &host()), "proxy_buffer_size").advised, "16k");
     // Below a thousand there is no advice, but it is said.
     location.measured.upstream.header = of(&[(400, 900)]);
     let advice = of_location(&location, &host());
@@ -349,14 +386,14 @@ fn without_buffering_only_the_buffer_of_the_header_counts() {
     location.measured.upstream.header = of(&[(400, 5000), (11_000, 1)]);
     // nginx judges the others by it, used or not.
     let advice = of_location(&location, &host());
-    assert_eq!(named(&advice, "proxy_buffer_size").advised, "12k");
+    assert_eq!(named(&advice, "proxy_buffer_size").advised, "16k");
     let after = follow(&location, &advice).settings.upstream.expect("set");
     assert_eq!((refusal(&after), after.buffers.number), (None, 8));
     // Also where what it judges them by is the same, but of nginx's own making.
     let mut judged = location.clone();
     let upstream = judged.settings.upstream.as_mut().expect("set");
     (upstream.buffers.number, upstream.temp_file_write_size) = (3, 16 * K);
-    judged.measured.upstream.header = of(&[(7000, 5000)]);
+    judged.measured.upstream.header = of(&[(6000, 5000)]);
     assert_eq!(named(&of_location(&judged, &host()), "proxy_busy_buffers_size").advised, "8k");
     // It is not made smaller: the answer passes through it.
     location.settings.upstream.as_mut().expect("set").buffer_size = 28 * K;
@@ -368,7 +405,7 @@ fn grpc_has_one_buffer() {
     let mut location = passes(Protocol::Grpc, &[(20 * M, 5000)]);
     assert_fine(&of_location(&location, &host()));
     location.measured.upstream.header = of(&[(400, 5000), (30_000, 1)]);
-    assert_advised(&of_location(&location, &host()), &[("grpc_buffer_size", "32k")]);
+    assert_advised(&of_location(&location, &host()), &[("grpc_buffer_size", "40k")]);
 }
 
 #[test]

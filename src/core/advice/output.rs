@@ -19,7 +19,7 @@ pub const NUMBER: u64 = 2;
 /// More than these are not few any more.
 const NUMBER_MAX: u64 = 8;
 
-/// Where sendfile is off: that it should not be, and the buffers that are used as long as it is, or by gzip.
+/// Where sendfile is off: that it should not be, and the buffers that are used as long as it is, by gzip and by TLS.
 pub fn advise(draft: &mut Draft) {
     let count = draft.location.measured.response.count();
     if count == 0 {
@@ -32,14 +32,16 @@ pub fn advise(draft: &mut Draft) {
     }
     if set == Some(true) {
         return draft.sheet.remark(
-            "sendfile is on: output_buffers are not used, but for what gzip compresses".to_owned(),
+            "sendfile is on: output_buffers are not used, but for what gzip compresses or TLS encrypts (unless the \
+             kernel does that)"
+                .to_owned(),
         );
     }
     if draft.location.measured.gzip_ratio.count() == 0 {
         let current = set.map(|_| "off".to_owned());
         let reason = format!(
             "{} answers came from no upstream and nothing was compressed: files go to the client without a copy in \
-             nginx",
+             nginx, except over TLS",
             Grouped(count)
         );
         draft.sheet.advise("sendfile", current, "on".to_owned(), reason);
@@ -72,8 +74,8 @@ fn advise_buffers(draft: &mut Draft) {
     }
     let advised = Chain { number: NUMBER, size };
     let reason = format!(
-        "p90 of {} answers is {}; used as long as sendfile is off, or gzip compresses: few and large, because each is \
-         one read, but no larger than {}, because the worker waits for the disk in it",
+        "p90 of {} answers is {}; used as long as sendfile is off, and for what gzip compresses or TLS encrypts: few \
+         and large, because each is one read, but no larger than {}, because the worker waits for the disk in it",
         Grouped(answers.count()),
         About(answers.quantile(900).unwrap_or(0)),
         Written(SIZE_MAX)

@@ -3,7 +3,7 @@
 use super::chain::{Limit, Target};
 use super::draft::Draft;
 use super::size::{predominant, round_up, share, share_up_to, times, written};
-use super::size::{About, Grouped, Percent, Written, STEP};
+use super::size::{About, Grouped, Percent, Written};
 use crate::core::report::buffers::{Chain, Protocol, Upstream, UpstreamSettings};
 
 /// From which share on, in thousandths, answers that exceed the chain should have a location of their own.
@@ -40,17 +40,25 @@ pub fn advise(draft: &mut Draft) {
     }
 }
 
-/// What every header fits that was measured, and at least twice what was too small: how big that header was is not
-/// known.
+/// What every header fits that was measured, and a quarter more, because one that does not fit fails the request; and
+/// at least twice what was too small: how big that header was is not known.
 fn header(measured: &Upstream) -> u64 {
     let largest = measured.header.quantile(1000).unwrap_or(0);
-    round_up(largest.max(measured.header_too_big_for.saturating_mul(2)))
+    let with_margin = largest.saturating_add(largest / 4);
+    round_up(with_margin.max(measured.header_too_big_for.saturating_mul(2)))
+}
+
+/// What is set for the header, if it serves: a buffer that is known to work is made smaller only where it is more than
+/// twice what is needed.
+fn kept_header(current: Option<UpstreamSettings>, needed: u64) -> Option<u64> {
+    let size = current?.buffer_size;
+    (needed..=needed.saturating_mul(2)).contains(&size).then(|| round_up(size))
 }
 
 fn reason_of_header(measured: &Upstream) -> String {
     let largest = match measured.header.quantile(1000) {
         Some(largest) => format!(
-            "the largest of {} headers is {}",
+            "the largest of {} headers is {}, and a quarter more is left to those to come",
             Grouped(measured.header.count()),
             About(largest)
         ),
@@ -59,7 +67,7 @@ fn reason_of_header(measured: &Upstream) -> String {
     match measured.header_too_big {
         0 => largest,
         count => format!(
-            "{largest}, and {} were too big for a buffer of {} (inferred): at least twice that",
+            "{largest}; {} were too big for a buffer of {} (inferred): at least twice that",
             Grouped(count),
             About(measured.header_too_big_for)
         ),
@@ -93,15 +101,19 @@ fn advise_header(draft: &mut Draft, protocol: Protocol, header: u64) {
 }
 
 /// The buffer for the header and those for the answers.
-fn advise_all(draft: &mut Draft, protocol: Protocol, header: u64) {
+fn advise_all(draft: &mut Draft, protocol: Protocol, needed: u64) {
     let prefix = protocol.prefix();
     let responses = &draft.location.measured.upstream.response;
     let current = draft.upstream();
     let left = draft.location.budget.saturating_sub(draft.body());
-    let kept = current.map_or(0, |current| current.buffers.number);
-    let Some(most) = Limit::of(draft, left.saturating_sub(header), header) else {
+    let kept_header = kept_header(current, needed);
+    let room = |header: u64| {
+        Limit::of(draft, left.saturating_sub(header), header).map(|most| (header, most))
+    };
+    let Some((header, most)) = kept_header.and_then(room).or_else(|| room(needed)) else {
         return draft.no_room(left, &format!("{prefix}_buffer_size and {prefix}_buffers"));
     };
+    let kept = current.map_or(0, |current| current.buffers.number);
     let target = Target::of(responses, header, kept, &most);
     if target.is_limited && most.is_budget {
         let budget = Written(draft.location.budget);
@@ -111,10 +123,7 @@ fn advise_all(draft: &mut Draft, protocol: Protocol, header: u64) {
         ));
     }
     let is_fine = current.is_some_and(|current| {
-        let excess = current.buffer_size.checked_sub(header);
-        let limit = Limit::of(draft, left.saturating_sub(current.buffer_size), current.buffer_size);
-        excess.is_some_and(|excess| excess <= STEP)
-            && limit.is_some_and(|limit| target.is_met_by(current.buffers, &limit))
+        kept_header == Some(header) && target.is_met_by(current.buffers, &most)
     });
     if is_fine {
         return remark_mixture(draft, prefix);
@@ -206,25 +215,39 @@ fn name_all(
         let (name, current) = (format!("{prefix}_{what}"), current.as_ref().map(size));
         draft.sheet.advise(&name, current, size(&after), reason.to_owned());
     };
-    name("buffer_size", |it| Written(it.buffer_size).to_string(), &reason_of_header);
+    if current.is_none() || after.buffer_size != before.buffer_size {
+        name("buffer_size", |it| Written(it.buffer_size).to_string(), &reason_of_header);
+    }
     // What is the same but for the header's buffer still serves, unless nginx judges it by a larger one now.
     let is_same = after == UpstreamSettings { buffer_size: after.buffer_size, ..before }
         && largest_of(&after) <= largest_of(&before);
     let has_chain = after.protocol != Protocol::Grpc;
+    // A size that is not set nginx makes of its own: twice the largest buffer.
+    let twice = |it: &UpstreamSettings| largest_of(it).saturating_mul(2);
+    let stays = |size: fn(&UpstreamSettings) -> u64| {
+        let is_own = size(&before) == twice(&before);
+        size(&after) == size(&before)
+            && current.is_some()
+            && (!is_own || twice(&after) == twice(&before))
+    };
     if has_chain && (current.is_none() || !is_same) {
         if current.is_none() || after.buffers != before.buffers {
             name("buffers", |it| written(it.buffers), reason_of_buffers);
         }
-        name(
-            "busy_buffers_size",
-            |it| Written(it.busy_buffers_size).to_string(),
-            "how much may be on its way to the client: at least the largest buffer, at most all but one",
-        );
-        name(
-            "temp_file_write_size",
-            |it| Written(it.temp_file_write_size).to_string(),
-            "how much goes to a file at once: at least the largest buffer, advised twice that",
-        );
+        if !stays(|it| it.busy_buffers_size) {
+            name(
+                "busy_buffers_size",
+                |it| Written(it.busy_buffers_size).to_string(),
+                "how much may be on its way to the client: at least the largest buffer, at most all but one",
+            );
+        }
+        if !stays(|it| it.temp_file_write_size) {
+            name(
+                "temp_file_write_size",
+                |it| Written(it.temp_file_write_size).to_string(),
+                "how much goes to a file at once: at least the largest buffer, advised twice that",
+            );
+        }
     }
     if after.max_temp_file_size != before.max_temp_file_size {
         name(
