@@ -5,7 +5,7 @@
 //! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
 //! A subrequest, which nginx tells of where `log_subrequest` is on, has an upstream of its own, and nothing else.
 
-use super::conf::{LocationConf, MainConf, Measured, Passer};
+use super::conf::{LocationConf, MainConf, Measured, Modules, Passer};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::nginx::finished::{log_handler, Upstream};
@@ -36,7 +36,7 @@ fn measure(r: Request) {
         return;
     }
     if let Some(last) = last {
-        measure_last(r, last, zone, is_passed);
+        measure_last(r, &main.modules, last, zone, is_passed);
     }
     if r.is_http1() {
         measure_header(r, zone);
@@ -93,20 +93,23 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
 
 /// What is to be known of the location that has sent the answer. `is_passed`: it is an upstream's, which is not to be
 /// asked again.
-fn measure_last(r: Request, last: &Measured, zone: Zone, is_passed: bool) {
+fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_passed: bool) {
+    let gzip = modules.gzip.as_ref().filter(|(module, _)| !r.context(module).is_null());
+    let is_own = !is_passed && !r.is_of_upstream();
+    if gzip.is_none() && !is_own {
+        return;
+    }
     let sent = r.body_sent();
     if sent == 0 {
         return;
     }
     let Some(record) = last.record(zone) else { return };
-    if !is_passed && !r.is_of_upstream() {
+    if is_own {
         record.sizes(Size::Response).add(sent);
     }
-    if let Some((module, ratio)) = r.main_conf::<Module>().modules.gzip {
-        if !r.context(module).is_null() {
-            let ratio = r.evaluate(ratio).and_then(hundredths);
-            ratio.into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
-        }
+    if let Some((_, ratio)) = gzip {
+        let ratio = r.evaluate(*ratio).and_then(hundredths);
+        ratio.into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
     }
 }
 
