@@ -229,7 +229,7 @@ impl Upstream {
                 0 => self.without_body(received),
                 response => (received.checked_sub(response)? + self.before, Some(response)),
             };
-            let is_spilled = (*self.upstream).pipe.as_ref().is_some_and(|pipe| is_spilled(pipe));
+            let is_spilled = (*self.upstream).pipe.as_ref().is_some_and(is_spilled);
             Some(UpstreamAnswer { header, response, is_spilled })
         }
     }
