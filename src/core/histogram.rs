@@ -1,6 +1,6 @@
 //! Log-linear histograms: of sizes in bytes and of times, whatever their range, in one fixed size.
 //!
-//! Each power of two is divided into [`STEPS`] equal buckets, as in HdrHistogram (Tene, 2012), so that a bucket is
+//! Each power of two is divided into eight equal buckets, as in HdrHistogram (Tene, 2012), so that a bucket is
 //! never wider than an eighth of the least value in it: a quantile is too high by at most 12.5 %.
 
 /// Buckets of each power of two, and those of the values below.

@@ -174,7 +174,7 @@ impl<'a> Cache<'a> {
     }
 
     /// What it holds. The counts of entries are exact until an area has been filled once; from then on they may be
-    /// wrong by what its oldest part holds, which is being written over: one in [`PARTS`].
+    /// wrong by what its oldest part holds, which is being written over: one in 64.
     pub fn usage(&self) -> Usage {
         Usage {
             size: self.size as u64,

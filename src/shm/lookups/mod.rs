@@ -2,7 +2,7 @@
 //! servers' connections.
 //!
 //! Totals are in stripes, so that workers do not wait for one another, and outlive whoever counted. What is so at
-//! the moment, connections and those who wait, is kept by process ([`processes`]), and ends with it.
+//! the moment, connections and those who wait, is kept by process (`processes`), and ends with it.
 
 mod processes;
 mod servers;
