@@ -201,14 +201,83 @@ fn a_mixture_should_be_split() {
     let advice = of_location(&location, &published());
     assert_remark(
         &advice,
-        "2,000 of 10,000 responses (20%) are longer than 320k, all scgi_buffers, though 80% fit one",
+        "2,000 of 10,000 responses (20%) take more than 8 scgi_buffers, 64k, though 80% fit one of 8k: split the \
+         location",
     );
-    assert_remark(&advice, "split the location");
     // Sixty-four at most: the short ones could do with less.
     assert_eq!(named(&advice, "scgi_buffers").advised, "40 8k");
     for rare in [&[(3000, 9700), (20 * M, 300)][..], &[(20 * M, 2000)], &[(3000, 2000)]] {
         let advice = of_location(&passes(Protocol::Scgi, rare), &published());
         assert!(!advice.remarks.iter().any(|it| it.contains("split")), "{advice:#?}");
+    }
+}
+
+#[test]
+fn a_buffer_of_a_mixture_is_for_the_short_kind() {
+    // Of ten thousand: how many are how short, how long the others are, what is advised, and how many should have
+    // a location of their own.
+    let table = [
+        // One of half a megabyte would be taken by each of 4k.
+        (6000, 4000, 800_000, "52 16k", Some("4,000 of 10,000 responses (40%)")),
+        (8900, 4000, 400_000, "52 8k", Some("1,100 of 10,000 responses (11%)")),
+        (6000, 4000, 200_000, "52 4k", Some("4,000 of 10,000 responses (40%)")),
+        (5100, 4000, 200_000, "52 4k", Some("4,900 of 10,000 responses (49%)")),
+        (8900, 20_000, 3_000_000, "51 20k", Some("1,100 of 10,000 responses (11%)")),
+        // Few are long: those take several.
+        (9700, 4000, 200_000, "52 4k", None),
+        // Not so different that one for both would be much too large.
+        (6000, 4000, 30_000, "8 32k", None),
+        // Most are long, but no buffer is for one that long.
+        (4000, 4000, 800_000, "8 124k", None),
+        (0, 4000, 400_000, "8 124k", None),
+        (0, 4000, 200_000, "4 208k", None),
+    ];
+    for (times, short, long, expected, split) in table {
+        let location = passes(Protocol::Proxy, &[(short, times), (long, 10_000 - times)]);
+        let advice = of_location(&location, &host());
+        let told = format!("{times} of {short}, else {long}: {advice:#?}");
+        let buffers = named(&advice, "proxy_buffers");
+        assert_eq!(buffers.advised, expected, "{told}");
+        let remark = advice.remarks.iter().find(|it| it.contains("split the location"));
+        assert_eq!(remark.is_some(), split.is_some(), "{told}");
+        assert!(
+            remark.zip(split).is_none_or(|(remark, start)| remark.starts_with(start)),
+            "{told}"
+        );
+        let again = of_location(&follow(&location, &advice), &host());
+        assert_fine(&again);
+        assert_eq!(again.remarks, advice.remarks);
+    }
+    let location = passes(Protocol::Proxy, &[(4000, 6000), (200_000, 4000)]);
+    let reason = named(&of_location(&location, &host()), "proxy_buffers").reason.clone();
+    let expected = "p90 of the 6,000 of 10,000 responses that are no longer than 32k is 3.9k; now proxy_buffers 8 4k";
+    assert!(reason.starts_with(expected), "{reason}");
+}
+
+#[test]
+fn streams_of_events_need_no_buffers() {
+    let location = passes(Protocol::Proxy, &[(12 * M, 5000)]);
+    let remark = "most of 5,000 responses are longer than 256k: if they are streams of events, such as \
+                  text/event-stream, set proxy_buffering off in their location in place of these buffers, of which \
+                  each connection takes at least one of";
+    assert_remark(&of_location(&location, &host()), remark);
+    let short = of_location(&passes(Protocol::Proxy, &[(12_000, 5000)]), &host());
+    assert_eq!(short.remarks, [""; 0]);
+}
+
+#[test]
+fn what_gzip_does_not_make_smaller_gets_no_buffers() {
+    for (ratio, is_worth) in [(98, false), (100, false), (103, false), (130, true)] {
+        let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
+        location.settings.gzip = Some(true);
+        location.settings.gzip_buffers = Some(Chain { number: 2, size: 1024 });
+        location.measured.gzip_ratio = of(&[(ratio, 5000)]);
+        let advice = of_location(&location, &host());
+        assert_eq!(advice.state == State::Change, is_worth, "{advice:#?}");
+        if !is_worth {
+            assert_fine(&advice);
+            assert_remark(&advice, "gzip makes half of 5,000 answers hardly smaller");
+        }
     }
 }
 
@@ -318,6 +387,23 @@ fn headers_of_upstreams_that_are_too_big_get_twice_as_much() {
     // What has been measured since says how big they are.
     location.measured.upstream.header = of(&[(400, 5000), (11_000, 1)]);
     assert_eq!(named(&of_location(&location, &host()), "proxy_buffer_size").advised, "16k");
+    // Where none is whole, the buffer that was too small is all that is known.
+    let mut failing = passes(Protocol::Uwsgi, &[]);
+    let upstream = &mut failing.measured.upstream;
+    upstream.by_protocol[Protocol::Uwsgi.index()] = 5000;
+    (upstream.header_too_big, upstream.header_too_big_for) = (5000, 4096);
+    let advice = of_location(&failing, &host());
+    let all = [
+        ("uwsgi_buffer_size", "8k"),
+        ("uwsgi_busy_buffers_size", "16k"),
+        ("uwsgi_temp_file_write_size", "16k"),
+    ];
+    assert_advised(&advice, &all);
+    assert_eq!(
+        named(&advice, "uwsgi_buffer_size").reason,
+        "no header was whole; 5,000 were too big for a buffer of 4k (inferred): at least twice that"
+    );
+    assert_fine(&of_location(&follow(&failing, &advice), &host()));
     // Below a thousand there is no advice, but it is said.
     location.measured.upstream.header = of(&[(400, 900)]);
     let advice = of_location(&location, &host());
@@ -353,6 +439,10 @@ fn headers_of_requests_get_a_buffer_that_nine_of_ten_fit() {
     (refusing.header_too_big, refusing.header_too_big_for) = (50, 48 * K);
     assert_advised(&of_server(&refusing), &[("large_client_header_buffers", "4 64k")]);
 
+    let none = of_server(&server(&[]));
+    assert_eq!((none.state, none.directives.len()), (State::TooFewSamples, 0));
+    assert_eq!(none.remarks.len(), 1);
+    assert_remark(&none, "no header of an HTTP/1 request has been measured");
     let few = of_server(&server(&[(9000, 999)]));
     assert_eq!((few.state, few.samples, few.directives.len()), (State::TooFewSamples, 999, 0));
     let unknown = Server { header: of(&[(3000, 5000)]), ..Server::default() };

@@ -12,6 +12,12 @@ const NUMBER_MAX: u64 = 64;
 /// Buffers of nginx's default, which are kept where they do no harm, and those of a stream of long answers.
 const NUMBER: u64 = 8;
 
+/// An answer that is longer is not short: a buffer that holds it would be taken by the shortest too.
+const SHORT_MAX: u64 = 256 << 10;
+
+/// Nor is one that takes more buffers than these, each of which holds the median answer.
+pub const SHORT_BUFFERS: u64 = 8;
+
 /// What Linux gives a socket that nobody has asked otherwise: its default of both limits.
 const SOCKET: u64 = 212_992;
 
@@ -58,12 +64,37 @@ impl Limit {
     }
 }
 
+/// The short answers, if they predominate: one buffer is for these.
+pub struct Short {
+    /// None is longer.
+    pub bound: u64,
+    /// How many there are.
+    pub count: u64,
+    /// Their p90.
+    pub p90: u64,
+}
+
+impl Short {
+    /// Of all answers. Where they are of two kinds, such as pages and pictures, those of the shorter kind.
+    fn of(responses: &Histogram, bound: u64) -> Option<Self> {
+        let short = predominant(responses, bound)?;
+        let kind = round_up(short.quantile(500)?).saturating_mul(SHORT_BUFFERS);
+        let (bound, short) = match short.quantile(900)? > kind {
+            true => (kind, short.limited_to(kind)),
+            false => (bound, short),
+        };
+        Some(Self { bound, count: short.count(), p90: short.quantile(900)? })
+    }
+}
+
 /// Buffers for answers.
 pub struct Target {
     /// How many, of which size.
     pub chain: Chain,
-    /// The p90 of the short answers, if they predominate.
-    pub short: Option<u64>,
+    /// What no short answer exceeds.
+    pub bound: u64,
+    /// The short answers. `None`: most are long.
+    pub short: Option<Short>,
     /// The p99 of all.
     pub p99: u64,
     /// Whether the answers would need more than the limit.
@@ -78,9 +109,10 @@ impl Target {
     pub fn of(responses: &Histogram, header: u64, kept: u64, limit: &Limit) -> Self {
         let p99 = responses.quantile(990).unwrap_or(0);
         let half = round_down(limit.size / 2);
-        let short = predominant(responses, limit.size).and_then(|short| short.quantile(900));
-        let size = match short {
-            Some(p90) => round_up(p90).min(half),
+        let bound = limit.size.min(SHORT_MAX);
+        let short = Short::of(responses, bound);
+        let size = match &short {
+            Some(short) => round_up(short.p90).min(half),
             None => round_down(limit.size / NUMBER).max(STEP),
         };
         let wanted = p99.max(size.saturating_mul(2)).max(header.saturating_add(size));
@@ -92,15 +124,15 @@ impl Target {
         }
         let kept = kept.min(NUMBER).min(limit.size.checked_div(chain.size).unwrap_or(0));
         chain.number = chain.number.max(kept);
-        Self { chain, short, p99, is_limited: wanted > limit.size, goal }
+        Self { chain, bound, short, p99, is_limited: wanted > limit.size, goal }
     }
 
     /// Whether buffers serve as well as these.
     pub fn is_met_by(&self, chain: Chain, limit: &Limit) -> bool {
-        let is_size_good = match self.short {
-            Some(p90) => {
-                let wanted = round_up(p90).min(self.chain.size);
-                serves(chain.size, p90, wanted)
+        let is_size_good = match &self.short {
+            Some(short) => {
+                let wanted = round_up(short.p90).min(self.chain.size);
+                serves(chain.size, short.p90, wanted)
                     && chain.size <= self.chain.size.saturating_add(STEP)
             }
             // Any that is neither too many nor too few for answers that take them all.

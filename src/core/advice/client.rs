@@ -21,7 +21,12 @@ const TOO_BIG_MIN: u64 = 1;
 /// nearly all of it.
 pub fn advise(server: &Server, sheet: &mut Sheet) {
     let headers = server.header.count().saturating_add(server.header_too_big);
-    if !sheet.suffices(headers, "headers of requests", &format!("{FIRST} and {LARGE}")) {
+    if headers == 0 {
+        return sheet.remark(format!(
+            "no header of an HTTP/1 request has been measured, and others take no {FIRST}: no advice for it and {LARGE}"
+        ));
+    }
+    if !sheet.suffices(headers, "headers of HTTP/1 requests", &format!("{FIRST} and {LARGE}")) {
         return;
     }
     if let Some(p90) = server.header.quantile(900) {

@@ -11,6 +11,9 @@ const NAME: &str = "gzip_buffers";
 /// How many are advised.
 const NUMBER: u64 = 4;
 
+/// The least ratio, in hundredths, for which it is worth while.
+const RATIO_MIN: u64 = 110;
+
 /// What is left of the chain that gzip reads, in four buffers.
 pub fn advise(draft: &mut Draft) {
     let samples = draft.location.measured.gzip_ratio.count();
@@ -25,6 +28,13 @@ pub fn advise(draft: &mut Draft) {
             "the buffers that gzip reads from are not known: no advice for {NAME}"
         ));
     };
+    if ratio < RATIO_MIN {
+        return draft.sheet.remark(format!(
+            "gzip makes half of {} answers hardly smaller: they may be compressed already, and gzip_types should not \
+             name them; no advice for {NAME}",
+            Grouped(samples)
+        ));
+    }
     let passed = draft.after.upstream.filter(|it| it.buffering).map_or(0, |it| it.buffers.total());
     let left = draft.left().saturating_sub(read.max(passed));
     let compressed = times(read.saturating_mul(100), ratio);

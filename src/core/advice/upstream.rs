@@ -1,13 +1,31 @@
 //! The buffers of an upstream's answers.
 
-use super::chain::{Limit, Target};
+use super::chain::{Limit, Target, SHORT_BUFFERS};
 use super::draft::Draft;
-use super::size::{predominant, round_up, share, share_up_to, times, written};
+use super::size::{round_up, share, share_up_to, times, written};
 use super::size::{About, Grouped, Percent, Written};
 use crate::core::report::buffers::{Chain, Protocol, Upstream, UpstreamSettings};
 
-/// From which share on, in thousandths, answers that exceed the chain should have a location of their own.
+/// From which share on, in thousandths, long answers should have a location of their own, if there are as many short
+/// ones as the other says.
 const LONG_MIN: u64 = 50;
+const SHORT_MIN: u64 = 250;
+
+type SizeOf = fn(&UpstreamSettings) -> u64;
+
+/// Sizes that nginx judges by the largest buffer, and why they are what they are.
+const JUDGED: [(&str, SizeOf, &str); 2] = [
+    (
+        "busy_buffers_size",
+        |it| it.busy_buffers_size,
+        "how much may be on its way to the client: at least the largest buffer, at most all but one",
+    ),
+    (
+        "temp_file_write_size",
+        |it| it.temp_file_write_size,
+        "how much goes to a file at once: at least the largest buffer, advised twice that",
+    ),
+];
 
 /// Buffers for the header and, where nginx buffers the answers, for these.
 pub fn advise(draft: &mut Draft) {
@@ -115,6 +133,7 @@ fn advise_all(draft: &mut Draft, protocol: Protocol, needed: u64) {
     };
     let kept = current.map_or(0, |current| current.buffers.number);
     let target = Target::of(responses, header, kept, &most);
+    remark_stream(draft, prefix, &target);
     if target.is_limited && most.is_budget {
         let budget = Written(draft.location.budget);
         draft.sheet.remark(format!(
@@ -147,26 +166,25 @@ fn reason_of_chain(
     let responses = &measured.response;
     let (count, prefix) = (responses.count(), draft.protocol().map_or("", Protocol::prefix));
     let name = format!("{prefix}_buffers");
-    let Some(p90) = target.short else {
+    let Some(short) = &target.short else {
         return format!(
             "most of {} responses are longer than {}: a chain of {}; {}",
             Grouped(count),
-            About(limit.size),
+            About(target.bound),
             About(target.chain.total()),
             target.reason(limit)
         );
     };
-    let short = predominant(responses, limit.size).map_or(0, |short| short.count());
-    let of = match short == count {
+    let of = match short.count == count {
         true => format!("{} responses", Grouped(count)),
         false => format!(
             "the {} of {} responses that are no longer than {}",
-            Grouped(short),
+            Grouped(short.count),
             Grouped(count),
-            About(limit.size)
+            About(short.bound)
         ),
     };
-    let taken = |chain: Chain| match times(p90, chain.size) {
+    let taken = |chain: Chain| match times(short.p90, chain.size) {
         1 => "1 allocation".to_owned(),
         number => format!("{} allocations", Grouped(number)),
     };
@@ -176,7 +194,7 @@ fn reason_of_chain(
     };
     format!(
         "p90 of {of} is {}; {now}, advised {name} {} ({}); {}; {} went to a file",
-        About(p90),
+        About(short.p90),
         written(target.chain),
         taken(target.chain),
         target.reason(limit),
@@ -201,7 +219,7 @@ fn complete(settings: &mut UpstreamSettings) {
     }
 }
 
-/// Names all that changes, and what nginx judges by what changes.
+/// Names all that changes, and all if nothing is known of what is set.
 fn name_all(
     draft: &mut Draft,
     current: Option<UpstreamSettings>,
@@ -211,71 +229,72 @@ fn name_all(
     let prefix = after.protocol.prefix();
     let before = current.unwrap_or_else(|| draft.defaults(after.protocol));
     let reason_of_header = reason_of_header(&draft.location.measured.upstream);
-    let mut name = |what: &str, size: fn(&UpstreamSettings) -> String, reason: &str| {
-        let (name, current) = (format!("{prefix}_{what}"), current.as_ref().map(size));
-        draft.sheet.advise(&name, current, size(&after), reason.to_owned());
+    let mut name = |what: &str, text: &dyn Fn(&UpstreamSettings) -> String, reason: &str| {
+        let (name, current) = (format!("{prefix}_{what}"), current.as_ref().map(text));
+        draft.sheet.advise(&name, current, text(&after), reason.to_owned());
     };
     if current.is_none() || after.buffer_size != before.buffer_size {
-        name("buffer_size", |it| Written(it.buffer_size).to_string(), &reason_of_header);
+        name("buffer_size", &|it| Written(it.buffer_size).to_string(), &reason_of_header);
     }
-    // What is the same but for the header's buffer still serves, unless nginx judges it by a larger one now.
-    let is_same = after == UpstreamSettings { buffer_size: after.buffer_size, ..before }
-        && largest_of(&after) <= largest_of(&before);
     let has_chain = after.protocol != Protocol::Grpc;
-    // A size that is not set nginx makes of its own: twice the largest buffer.
-    let twice = |it: &UpstreamSettings| largest_of(it).saturating_mul(2);
-    let stays = |size: fn(&UpstreamSettings) -> u64| {
-        let is_own = size(&before) == twice(&before);
-        size(&after) == size(&before)
-            && current.is_some()
-            && (!is_own || twice(&after) == twice(&before))
-    };
-    if has_chain && (current.is_none() || !is_same) {
-        if current.is_none() || after.buffers != before.buffers {
-            name("buffers", |it| written(it.buffers), reason_of_buffers);
-        }
-        if !stays(|it| it.busy_buffers_size) {
-            name(
-                "busy_buffers_size",
-                |it| Written(it.busy_buffers_size).to_string(),
-                "how much may be on its way to the client: at least the largest buffer, at most all but one",
-            );
-        }
-        if !stays(|it| it.temp_file_write_size) {
-            name(
-                "temp_file_write_size",
-                |it| Written(it.temp_file_write_size).to_string(),
-                "how much goes to a file at once: at least the largest buffer, advised twice that",
-            );
+    if has_chain && (current.is_none() || after.buffers != before.buffers) {
+        name("buffers", &|it| written(it.buffers), reason_of_buffers);
+    }
+    for (what, size, reason) in JUDGED {
+        if has_chain && (current.is_none() || !stays(size, &before, &after)) {
+            name(what, &|it| Written(size(it)).to_string(), reason);
         }
     }
     if after.max_temp_file_size != before.max_temp_file_size {
         name(
             "max_temp_file_size",
-            |it| Written(it.max_temp_file_size).to_string(),
+            &|it| Written(it.max_temp_file_size).to_string(),
             "nginx refuses any but 0 that is less than the largest buffer",
         );
     }
     draft.after.upstream = Some(after);
 }
 
-/// Says where the long answers should go, if most answers fit one buffer and many not even all.
+/// Whether a size that nginx judges is as advised without being named. One that nobody has set is nginx's own, twice
+/// the largest buffer, and changes with that.
+fn stays(size: SizeOf, before: &UpstreamSettings, after: &UpstreamSettings) -> bool {
+    let is_own = size(before) == largest_of(before).saturating_mul(2);
+    size(after) == size(before) && (!is_own || largest_of(after) == largest_of(before))
+}
+
+/// Says what serves better than buffers, if most answers are long and come in small pieces: that cannot be seen.
+fn remark_stream(draft: &mut Draft, prefix: &str, target: &Target) {
+    if target.short.is_none() {
+        draft.sheet.remark(format!(
+            "most of {} responses are longer than {}: if they are streams of events, such as text/event-stream, set \
+             {prefix}_buffering off in their location in place of these buffers, of which each connection takes at \
+             least one of {}",
+            Grouped(draft.location.measured.upstream.response.count()),
+            About(target.bound),
+            Written(target.chain.size)
+        ));
+    }
+}
+
+/// Says where the long answers should go, if many fit one buffer and others not even several.
 fn remark_mixture(draft: &mut Draft, prefix: &str) {
     let responses = &draft.location.measured.upstream.response;
     let Some(buffers) = draft.after.upstream.map(|settings| settings.buffers) else { return };
     let count = responses.count();
     let fit = share_up_to(responses, buffers.size);
-    let long = count.saturating_sub(responses.up_to(buffers.total()));
-    if share(long, count) < LONG_MIN || fit < 500 {
+    let several = Chain { number: buffers.number.min(SHORT_BUFFERS), ..buffers };
+    let long = count.saturating_sub(responses.up_to(several.total()));
+    if share(long, count) < LONG_MIN || fit < SHORT_MIN {
         return;
     }
     draft.sheet.remark(format!(
-        "{} of {} responses ({}) are longer than {}, all {prefix}_buffers, though {} fit one of {}: split the \
+        "{} of {} responses ({}) take more than {} {prefix}_buffers, {}, though {} fit one of {}: split the \
          location, so that the long ones have settings of their own",
         Grouped(long),
         Grouped(count),
         Percent(share(long, count)),
-        About(buffers.total()),
+        several.number,
+        About(several.total()),
         Percent(fit),
         Written(buffers.size)
     ));
