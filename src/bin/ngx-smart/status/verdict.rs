@@ -257,6 +257,9 @@ mod tests {
         assert_eq!(problems_of(errors(500), errors(500)), [""; 0]);
     }
 
+    /// What is changed of a status.
+    type Change = Box<dyn FnOnce(&mut Value)>;
+
     #[test]
     fn each_problem_is_found_at_its_threshold() {
         let passed = |number: u64| set("/limits/clients/passed", 981_200 - number);
@@ -264,7 +267,7 @@ mod tests {
             status["buffers"]["servers"][0]["advice"]["state"] = json!("change");
             status["buffers"]["servers"][0]["header_too_big"] = json!(1);
         };
-        let cases: Vec<(u64, Box<dyn FnOnce(&mut Value)>, Option<&str>)> = vec![
+        let cases: Vec<(u64, Change, Option<&str>)> = vec![
             (
                 0,
                 Box::new(set("/panics", 1)),
