@@ -13,6 +13,9 @@ pub const SIZE_MIN: u64 = 32 << 10;
 /// What Linux reads ahead: a larger read has to wait for the disk, and all other requests of the worker with it.
 const SIZE_MAX: u64 = 128 << 10;
 
+/// What is shorter is copied as fast as it is sent; and most of it is redirections and error pages, not files.
+const SENT_MIN: u64 = STEP;
+
 /// While one is sent the next is read.
 pub const NUMBER: u64 = 2;
 
@@ -36,6 +39,14 @@ pub fn advise(draft: &mut Draft) {
              kernel does that)"
                 .to_owned(),
         );
+    }
+    let p90 = draft.location.measured.response.quantile(900).unwrap_or(0);
+    if p90 < SENT_MIN {
+        return draft.sheet.remark(format!(
+            "p90 of {} answers without an upstream is {}: too short for sendfile and output_buffers to matter",
+            Grouped(count),
+            About(p90)
+        ));
     }
     if draft.location.measured.gzip_ratio.count() == 0 {
         let current = set.map(|_| "off".to_owned());
