@@ -301,13 +301,13 @@ fn ask_often(nginx: &Nginx, path: &str) {
     }
 }
 
-/// Takes the advice for a location, as somebody on the same machine gets it from `port`.
-fn take_advice(nginx: &Nginx, port: u16, location: &str) {
+/// Takes the advice for a location, as somebody on the same machine gets it from `port`, into a file.
+fn take_advice(nginx: &Nginx, port: u16, location: &str, file: &str) {
     let advice = Client::connect(port).get(&format!("/smart/buffers.conf?location={location}"));
     assert!(advice.text().contains("proxy_buffers "), "{}", advice.text());
     let directory = nginx.prefix().join("advice");
     fs::create_dir(&directory).expect("a directory");
-    fs::write(directory.join("api.conf"), advice.text()).expect("a file");
+    fs::write(directory.join(file), advice.text()).expect("a file");
     nginx.reload();
     let state = Client::connect(port).get(&format!("/smart/buffers?location={location}")).text();
     assert!(state.contains("\"state\":\"fine\""), "{state}");
@@ -324,7 +324,7 @@ fn smoke_buffers() {
         ],
     ));
     ask_often(&nginx, "/page");
-    take_advice(&nginx, status.number(), "/");
+    take_advice(&nginx, status.number(), "/", "pages.conf");
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn buffers_by_the_configuration_of_readme() {
         text.replace("proxy_pass http://application;", "proxy_pass http://application/;")
     }));
     ask_often(&nginx, "/api/page");
-    take_advice(&nginx, nginx.port(), "/api/");
+    take_advice(&nginx, nginx.port(), "/api/", "api.conf");
 }
 
 #[test]
