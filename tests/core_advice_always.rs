@@ -72,6 +72,19 @@ proptest! {
     }
 
     #[test]
+    fn no_buffer_is_for_answers_of_another_kind(
+        short in 1..100_000_u64, share in 520..1000_u64, longer in 16..400_u64
+    ) {
+        // Buckets tell an eighth more; and no more than 64 buffers are advised.
+        let long = short.next_multiple_of(4096) * longer;
+        let location = passes(Protocol::Proxy, &[(short, share * 10), (long, 10_000 - share * 10)]);
+        let told = of_location(&location, &host());
+        let after = follow(&location, &told).settings.upstream.expect("set");
+        let most = (short + short / 8).next_multiple_of(4096).max((1 << 20) / 64);
+        prop_assert!(after.buffers.size <= most, "{} of {short}, else {long}: {told:#?}", share * 10);
+    }
+
+    #[test]
     fn every_advice_of_a_server_holds(seed: u64) {
         let server = advised::some_server(&mut Numbers::new(seed));
         let advice = of_server(&server);
