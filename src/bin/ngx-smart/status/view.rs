@@ -125,7 +125,7 @@ impl View<'_> {
         for (outcome, ended) in OUTCOMES.iter().zip(lookups.all()) {
             let name = Text::default();
             let growth = self.growth(Kind::Sendfile, &name, outcome);
-            let time = self.growth(Kind::Sendfile, &name, &format!("{outcome}_time"));
+            let time = self.growth(Kind::Sendfile, &name, &format!("{outcome}_microseconds"));
             // Where nothing ended so in the last minute: what it was before.
             let mean = match (growth.count > 0.0, ended.count > 0) {
                 (true, _) => latency(time.count / growth.count / 1e6),

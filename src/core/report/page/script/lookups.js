@@ -30,7 +30,7 @@ const sumOf = (outcomes, suffix = "") => (totals) => outcomes.reduce((sum, outco
 const lookupCharts = (samples) => {
   const bands = BANDS.map(({ name, of, colour }) => ({ name, colour, pick: sumOf(of) }));
   const asked = (name, outcomes, colour) => ({
-    name, colour, pick: (totals) => sumOf(outcomes, "_time")(totals) / 1e6, per: sumOf(outcomes),
+    name, colour, pick: (totals) => sumOf(outcomes, "_microseconds")(totals) / 1e6, per: sumOf(outcomes),
   });
   const means = [asked("answered", ["found", "miss"], "blue"), asked("failed", ["error", "timeout"], "red")];
   const mean = ({ pick, per }) => {
@@ -49,7 +49,7 @@ const outcomeRows = ({ lookups }, samples) => {
   return OUTCOMES.map((outcome) => {
     const pick = (totals) => totals[outcome];
     const { by } = growth(samples, pick, NOW);
-    const spent = growth(samples, (totals) => totals[outcome + "_time"], NOW).by;
+    const spent = growth(samples, (totals) => totals[outcome + "_microseconds"], NOW).by;
     const { colour } = BANDS.find(({ of }) => of.includes(outcome));
     const cells = [[swatch(colour), outcome], rate(perSecond(samples, pick)), share(by, all), time(by ? spent / by / 1e6 : null), count(lookups[outcome].count)];
     return { key: outcome, cells };

@@ -24,7 +24,7 @@ const lookupTotals = ({ lookups }) =>
   Object.fromEntries(
     OUTCOMES.flatMap((outcome) => [
       [outcome, lookups[outcome].count],
-      [outcome + "_time", lookups[outcome].seconds * 1e6],
+      [outcome + "_microseconds", lookups[outcome].seconds * 1e6],
     ]),
   );
 const TOTALS = {
