@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ngx_http_smart_module::core::report;
+
 use super::clean::Text;
 use super::model::{History, Status};
 
@@ -32,24 +34,7 @@ impl Kind {
     /// What the values of a sample are. Times are in microseconds, as in the history.
     fn columns(self) -> &'static [&'static str] {
         match self {
-            Kind::Sendfile => &[
-                "hit",
-                "found",
-                "miss",
-                "miss_cached",
-                "stale",
-                "error",
-                "timeout",
-                "invalid",
-                "hit_microseconds",
-                "found_microseconds",
-                "miss_microseconds",
-                "miss_cached_microseconds",
-                "stale_microseconds",
-                "error_microseconds",
-                "timeout_microseconds",
-                "invalid_microseconds",
-            ],
+            Kind::Sendfile => report::Kind::Sendfile.columns(),
             Kind::Module => &["panics"],
             Kind::Server => &["questions", "failures", "timeouts"],
             Kind::Cache => &["evicted"],
