@@ -75,17 +75,17 @@ show_the_advice() {
     step "It is taken" "nginx finds nothing wrong with it, and a reload keeps what was measured."
     run "$NGX_SMART_NGINX" -t -q -p "$work" -c "$work/nginx.conf" -e "$work/error.log"
     show_command kill -HUP "$nginx_pid"
-    kill -HUP "$nginx_pid"
-    ask_until_settled
+    reload
     ask '/smart/buffers?location=/pages/'
     gives_in_body '"state":"fine"'
 }
 
-# Until the workers of the new configuration answer.
-ask_until_settled() {
-    local deadline=$((SECONDS + 20))
-    until fetch -o - "http://127.0.0.1:$port/smart/buffers?location=/pages/" | grep -qF '"state":"fine"' ||
-        [ "$SECONDS" -ge "$deadline" ]; do
+# Reloads, and waits until the worker that runs by the old configuration answers nobody any more.
+reload() {
+    local old deadline=$((SECONDS + 20))
+    old=$(fetch -o - "http://127.0.0.1:$port/smart/status.json" | sed -n 's/.*"process":\([0-9]*\),.*/\1/p')
+    kill -HUP "$nginx_pid"
+    while kill -0 "$old" 2> /dev/null && [ "$SECONDS" -lt "$deadline" ]; do
         sleep 0.1
     done
 }
