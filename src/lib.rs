@@ -61,13 +61,16 @@ mod export {
     /// Where they stand in nginx's list: each before all that follow it here. Handlers of a phase run in
     /// reverse order, so a file is looked up after `mirror` and `try_files` had their say, and a request is
     /// limited after `realip` has said whose it is. (`limit_req` stands before `realip`, and so comes later.)
-    /// Filters run in reverse order too: ours has the last word after `expires` and `add_header`.
+    /// Filters run in reverse order too: ours has the last word after `expires` and `add_header`. The others could
+    /// stand anywhere; here they do so in every build.
     #[no_mangle]
-    pub static mut ngx_module_order: [*const c_char; 8] = [
+    pub static mut ngx_module_order: [*const c_char; 10] = [
         text(c"ngx_http_smart_sendfile_module"),
         text(c"ngx_http_mirror_module"),
         text(c"ngx_http_try_files_module"),
         text(c"ngx_http_smart_limit_module"),
+        text(c"ngx_http_smart_buffers_module"),
+        text(c"ngx_http_smart_api_module"),
         text(c"ngx_http_realip_module"),
         text(c"ngx_http_smart_limit_filter_module"),
         text(c"ngx_http_headers_filter_module"),
