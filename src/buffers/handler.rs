@@ -8,11 +8,12 @@
 use super::conf::{LocationConf, MainConf, Measured, Modules, Passer};
 use super::directives::Module;
 use super::zone::Zone;
-use crate::nginx::finished::{log_handler, Upstream};
+use crate::nginx::finished::{self, Upstream};
+use crate::nginx::phase::phase_handler;
 use crate::nginx::request::Request;
 use crate::shm::buffers::{Counter, Record, Size};
 
-log_handler!(ngx_http_smart_buffers_handler, measure);
+phase_handler!(ngx_http_smart_buffers_handler, finished::run, measure);
 
 fn measure(r: Request) {
     let main = r.main_conf::<Module>();

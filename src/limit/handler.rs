@@ -19,7 +19,8 @@ use crate::core::verdict::{decisive, Status, Vote};
 use crate::core::NoMemory;
 use crate::nginx::conf::ComplexValue;
 use crate::nginx::log::Shown;
-use crate::nginx::preaccess::{preaccess_handler, Passage};
+use crate::nginx::phase::phase_handler;
+use crate::nginx::preaccess::{self, Passage};
 use crate::nginx::request::Request;
 use crate::nginx::{now, worker};
 use crate::shm::limiter::counters::Counter;
@@ -32,7 +33,7 @@ const KEY_MAX: usize = 65_535;
 /// The most limits of a location that need no memory of their own.
 const FEW: usize = 4;
 
-preaccess_handler!(ngx_http_smart_limit_handler, handle);
+phase_handler!(ngx_http_smart_limit_handler, preaccess::run, handle);
 
 /// What a limit is asked.
 struct Question {

@@ -25,23 +25,6 @@ const SWITCHING_PROTOCOLS: usize = 101;
 /// line is.
 const TOO_LARGE: [usize; 3] = [400, 414, 494];
 
-/// Makes `$handler`, a function of a request, a handler of nginx by the name `$name`, which debuggers and
-/// profilers see.
-macro_rules! log_handler {
-    ($name:ident, $handler:path) => {
-        /// nginx's entry to the handler.
-        #[no_mangle]
-        pub unsafe extern "C" fn $name(
-            r: *mut nginx_sys::ngx_http_request_t,
-        ) -> nginx_sys::ngx_int_t {
-            // SAFETY: nginx passes the request that it ends.
-            let r = unsafe { $crate::nginx::request::Request::from_raw(r) };
-            $crate::nginx::finished::run(r, $handler)
-        }
-    };
-}
-pub(crate) use log_handler;
-
 /// Registers a handler.
 pub fn register(cf: Conf, handler: ngx_http_handler_pt) -> Result<(), Refusal> {
     phase::push(cf, LOG_PHASE, handler)

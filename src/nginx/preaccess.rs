@@ -29,23 +29,6 @@ pub enum Passage {
     Page { status: u16, page: ComplexValue },
 }
 
-/// Makes `$handler`, a function from a request to a [`Passage`], a handler of nginx by the name
-/// `$name`, which debuggers and profilers see.
-macro_rules! preaccess_handler {
-    ($name:ident, $handler:path) => {
-        /// nginx's entry to the handler.
-        #[no_mangle]
-        pub unsafe extern "C" fn $name(
-            r: *mut nginx_sys::ngx_http_request_t,
-        ) -> nginx_sys::ngx_int_t {
-            // SAFETY: nginx passes the request that it runs.
-            let r = unsafe { $crate::nginx::request::Request::from_raw(r) };
-            $crate::nginx::preaccess::run(r, $handler)
-        }
-    };
-}
-pub(crate) use preaccess_handler;
-
 /// Registers a handler.
 pub fn register(cf: Conf, handler: ngx_http_handler_pt) -> Result<(), Refusal> {
     phase::push(cf, PREACCESS_PHASE, handler)
