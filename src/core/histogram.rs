@@ -86,6 +86,14 @@ impl Histogram {
         self.sum = self.sum.saturating_add(value.saturating_mul(times));
     }
 
+    /// Counts all of another too.
+    pub fn merge(&mut self, other: &Self) {
+        for (bucket, count) in other.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            self.put(bucket, *count);
+        }
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+
     /// How many values were counted.
     pub fn count(&self) -> u64 {
         self.count
