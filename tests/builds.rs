@@ -1,8 +1,9 @@
 //! The ways to build: by cargo, by nginx's configure as a module to load, and as a part of nginx.
 //! Each serves the same, from the same place among nginx's modules; and who gives a build the wrong
 //! nginx is told what to do.
-#![cfg(feature = "tools")]
 
+// Another part of it is used by the other tests.
+#[allow(dead_code)]
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `scripts/bench`: the module beside its peers, measured on this machine.
 
+// Another part of it is used by the tests.
+#[allow(dead_code)]
 #[path = "../common/mod.rs"]
 mod common;
 

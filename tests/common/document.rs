@@ -79,6 +79,7 @@ impl Document {
     }
 
     /// In how many seconds it refreshes itself.
+    #[allow(dead_code, reason = "it is asked of pages that no nginx has sent")]
     pub fn refresh(&self) -> Option<&str> {
         let metas = self.named("meta");
         let refresh = metas.iter().find(|meta| meta.attribute("http-equiv") == Some("refresh"))?;
@@ -86,6 +87,7 @@ impl Document {
     }
 
     /// What the document hands to its script.
+    #[allow(dead_code, reason = "it is asked of pages that no nginx has sent")]
     pub fn data(&self, name: &str) -> Value {
         let data = self.with_id("room").attribute(name).expect("the script has its data");
         serde_json::from_str(data).expect("the script's data is JSON")

@@ -1,9 +1,7 @@
 //! What the tests of a running nginx share: a real nginx, a real memcached, a scripted store for
 //! the faults that a real one does not produce, a client that sends exact bytes, and load.
 
-// Every test file is a crate of its own and uses its own part of this one.
-#![allow(dead_code)]
-
+pub mod advised;
 pub mod application;
 pub mod browser;
 pub mod buffers;

@@ -97,6 +97,7 @@ impl Setup {
     }
 
     /// Another nginx than the one under test, and its module: empty if it is linked in.
+    #[allow(dead_code, reason = "the tests of the ways to build use it")]
     pub fn built(self, nginx: &str, module: &str) -> Self {
         Self { nginx: nginx.into(), module: Some(module.to_owned()), ..self }
     }

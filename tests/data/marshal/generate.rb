@@ -1,4 +1,4 @@
-# Writes what a real Ruby marshals: tests/core_marshal.rs reads it, and says what is to be made of
+# Writes what a real Ruby marshals: tests/core/marshal.rs reads it, and says what is to be made of
 # each file. To be run by hand, when a case is added:
 #
 #     ruby tests/data/marshal/generate.rb

@@ -1,0 +1,10 @@
+//! `smart_buffers`: what is measured, and what is advised.
+
+mod accepted;
+mod directives;
+mod effect;
+mod headers;
+mod places;
+mod requests;
+mod settings;
+mod upstreams;

@@ -1,0 +1,219 @@
+//! To which location a request is counted, and by which name.
+
+use crate::common::buffers::{assert_sizes, listening};
+use crate::common::client::{request, Client};
+use crate::common::port::Port;
+use crate::common::setup::Setup;
+use crate::common::upstreams::{asking_for, Upstreams};
+use crate::common::wait_until;
+use serde_json::{json, Value};
+
+#[test]
+fn parts_of_a_location_are_counted_with_it() {
+    let nginx = Setup::new()
+        .measured()
+        .location(
+            "/parted/",
+            "if ($arg_a) { add_header X-A a; } if ($arg_b) { return 204; }
+            limit_except GET { deny all; } return 200 text;",
+        )
+        .start();
+    for path in ["/parted/", "/parted/?a=1", "/parted/?b=1"] {
+        assert!(nginx.get(path).status < 300);
+    }
+    assert_eq!(nginx.location_after("/parted/", 3)["location"], "/parted/");
+    assert_eq!(nginx.connect().request("PUT", "/parted/", &[], b"").status, 403);
+    nginx.location_after("/parted/", 4);
+}
+
+#[test]
+fn smoke_locations_are_named_as_they_are_written() {
+    let nginx = Setup::new()
+        .measured()
+        .document("a.re", b"text")
+        .document("b.CI", b"text")
+        .location("/outer/", "return 204; location /outer/inner/ { return 204; }")
+        .location("= /exact", "return 204;")
+        .location("^~ /first/", "return 204;")
+        .location("~ \\.re$", "")
+        .location("~* \\.ci$", "")
+        .location("/named/", "try_files /nothing @named;")
+        .location("@named", "return 204;")
+        .start();
+    for (path, location) in [
+        ("/outer/", "/outer/"),
+        ("/outer/inner/x", "/outer/inner/"),
+        ("/exact", "= /exact"),
+        ("/first/a.re", "^~ /first/"),
+        ("/a.re", "~ \\.re$"),
+        ("/b.CI", "~ \\.ci$"),
+        ("/named/", "@named"),
+        ("/nowhere", ""),
+    ] {
+        nginx.get(path);
+        assert_eq!(nginx.location_after(location, 1)["location"], location);
+    }
+    assert_eq!(nginx.location("/named/")["requests"], 0, "its last location was another");
+}
+
+#[test]
+fn what_is_not_switched_on_is_not_measured() {
+    let nginx = Setup::new()
+        .http("smart_buffers_zone 1m;\n")
+        .interface()
+        .location("/off/", "return 204;")
+        .location(
+            "/on/",
+            "smart_buffers on; return 204; location /on/off/ { smart_buffers off; return 204; }",
+        )
+        .start();
+    for path in ["/off/", "/on/", "/on/off/"] {
+        assert_eq!(nginx.get(path).status, 204);
+    }
+    nginx.location_after("/on/", 1);
+    let buffers = nginx.buffers();
+    let names: Vec<&Value> = buffers["locations"]
+        .as_array()
+        .expect("locations")
+        .iter()
+        .map(|one| &one["location"])
+        .collect();
+    assert_eq!(names, ["/on/"]);
+}
+
+#[test]
+fn an_answer_belongs_to_who_has_passed_the_request_on() {
+    let (upstreams, backend, dead) = (Upstreams::start(), Port::reserve(), Port::reserve());
+    let nginx = Setup::new()
+        .measured()
+        .http(&format!(
+            "server {{ listen {}; smart_buffers off; location / {{ add_header X-Accel-Redirect /kept/page; return 200; }} }}\n",
+            backend.address()
+        ))
+        .document("kept/page", &[b'p'; 3000])
+        .document("sorry", &[b's'; 70])
+        .location("/application/", &format!("proxy_pass http://{};", backend.address()))
+        .location("/kept/", "internal;")
+        .location("/dead/", &format!("error_page 502 /sorry; proxy_pass http://{};", dead.address()))
+        .location("/refused/", &format!("error_page 404 /sorry; proxy_intercept_errors on; {}", upstreams.pass("proxy")))
+        .location("= /sorry", "")
+        .start();
+    assert_eq!(nginx.get("/application/").body.len(), 3000);
+    let passed = nginx.location_after("/application/", 1)["measured"].clone();
+    assert_eq!(passed["upstream"]["protocol"], "proxy");
+    assert_sizes(&passed["upstream"]["response"], &[0]);
+    assert_eq!(passed["response"]["count"], 0);
+    let kept = nginx.location("/kept/");
+    assert_eq!(
+        (&kept["requests"], &kept["measured"]["upstream"]["response"]["count"]),
+        (&json!(0), &json!(0))
+    );
+    assert_sizes(&kept["measured"]["response"], &[3000]);
+
+    assert_eq!(nginx.get("/dead/").status, 502);
+    let dead = nginx.location_after("/dead/", 1)["measured"].clone();
+    assert_eq!(
+        (&dead["upstream"]["header"]["count"], &dead["response"]["count"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(nginx.get(&format!("/refused/?{}", asking_for(7, 1))).status, 404);
+    let refused = nginx.location_after("/refused/", 1)["measured"].clone();
+    assert_eq!(refused["upstream"]["header"]["count"], 1);
+    let sorry = nginx.location("= /sorry");
+    assert_eq!(sorry["requests"], 0);
+    assert_sizes(&sorry["measured"]["response"], &[70, 70]);
+}
+
+#[test]
+fn subrequests_add_nothing_to_the_request_they_are_of() {
+    let (upstreams, port) = (Upstreams::start(), Port::reserve());
+    for log in ["off", "on"] {
+        let part =
+            format!("rewrite ^ /?{} break; {}", asking_for(5000, 1), upstreams.pass("proxy"));
+        let server = format!(
+            "server {{ listen {}; server_name one; log_subrequest {log}; root html; ssi on; ssi_types *;
+            location /asking/ {{ auth_request /part; auth_request_set $nothing $upstream_status; {} }}
+            location = /part {{ internal; {part} }} }}\n",
+            port.address(),
+            upstreams.pass("proxy"),
+        );
+        let nginx = Setup::new()
+            .measured()
+            .http(&server)
+            .document(
+                "page",
+                b"<!--# include virtual=\"/part\" --> and <!--# include virtual=\"/part\" -->",
+            )
+            .start();
+        let mut client = Client::connect(port.number());
+        let page = request("GET", "/page", &[], b"");
+        client.send(&page);
+        assert_eq!(client.read("GET").body.len(), 10_005);
+        let asking =
+            request("POST", &format!("/asking/?{}", asking_for(100, 1)), &[], &[b'x'; 300]);
+        client.send(&asking);
+        client.read("POST");
+        let one = nginx.server_after("one", 2);
+        assert_sizes(&one["header"], &[page.len() as u64, asking.len() as u64 - 300]);
+        let asking = nginx.location_of("one", "/asking/");
+        assert_eq!(asking["requests"], 1, "log_subrequest {log}");
+        assert_sizes(&asking["measured"]["request_body"], &[300]);
+        let part = nginx.location_of("one", "= /part");
+        // nginx tells of the end of a subrequest only where it is told to log it.
+        let (requests, included) =
+            if log == "on" { (3, [5000; 2].as_slice()) } else { (0, [].as_slice()) };
+        assert_eq!(part["requests"], requests);
+        let part = &part["measured"];
+        assert_eq!(part["upstream"]["header"]["count"], requests, "log_subrequest {log}");
+        // Of whom auth_request has asked it reads no more than the header.
+        assert_sizes(&part["upstream"]["response"], included);
+        assert_eq!(part["request_body"]["count"], 0, "it is the request's: {part}");
+        assert_eq!(part["response"]["count"], 0);
+    }
+}
+
+#[test]
+fn servers_of_one_name_are_one() {
+    let (first, second) = (Port::reserve(), Port::reserve());
+    let nginx = Setup::new()
+        .measured()
+        .http(&listening(&first, "server_name both other;"))
+        .http(&listening(&second, "server_name both; location /own/ { return 204; }"))
+        .start();
+    for (port, path) in [(&first, "/"), (&second, "/"), (&second, "/own/"), (&second, "/")] {
+        assert_eq!(Client::connect(port.number()).get(path).status, 204);
+    }
+    wait_until("3 requests", || nginx.location_of("both", "/")["requests"] == 3);
+    assert_eq!(nginx.location_of("both", "/own/")["requests"], 1);
+    assert_eq!(nginx.server("both")["header"]["count"], 4);
+}
+
+#[test]
+fn an_answer_of_a_cache_that_was_asked_about_is_the_upstreams() {
+    let upstreams = Upstreams::start();
+    let setup = Setup::new().measured();
+    let cache = setup.prefix().join("temp/cache").display().to_string();
+    let nginx = setup
+        .http(&format!("proxy_cache_path {cache} keys_zone=answers:1m;\n"))
+        .location(
+            "/",
+            &format!(
+                "proxy_cache answers; proxy_cache_valid 200 1h; proxy_cache_bypass $arg_anew;
+                proxy_cache_revalidate on; add_header X-Cache $upstream_cache_status; {}",
+                upstreams.pass("proxy")
+            ),
+        )
+        .start();
+    let path = format!("/?{}", asking_for(5000, 300));
+    for (path, status) in [
+        (path.clone(), "MISS"),
+        (path.clone(), "HIT"),
+        (path.clone(), "HIT"),
+        (format!("{path}&anew=1"), "BYPASS"),
+    ] {
+        assert_eq!(nginx.get(&path).header("X-Cache"), Some(status));
+    }
+    let measured = nginx.location_after("/", 4)["measured"].clone();
+    assert_sizes(&measured["upstream"]["response"], &[5000, 5000]);
+    assert_sizes(&measured["response"], &[5000, 5000]);
+}

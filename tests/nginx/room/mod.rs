@@ -1,0 +1,24 @@
+//! `smart_limit_room`.
+
+mod answers;
+mod bodies;
+mod browser;
+mod configurations;
+mod cookies;
+mod crowd;
+mod deaths;
+mod directives;
+mod faults;
+mod filter;
+mod inheritance;
+mod injection;
+mod limits;
+mod looks;
+mod page;
+mod queue;
+mod reload;
+mod requests;
+mod rules;
+mod tokens;
+mod told;
+mod upgrade;

@@ -1,0 +1,21 @@
+//! `http_sendfile`.
+
+mod application;
+mod cache;
+mod counters;
+mod crosstalk;
+mod directives;
+mod faults;
+mod flight;
+mod hostile;
+mod inheritance;
+mod injection;
+mod memory;
+mod out_of_step;
+mod protocols;
+mod reload;
+mod replies;
+mod requests;
+mod serving;
+mod upstream;
+mod values;

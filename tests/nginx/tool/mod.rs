@@ -1,0 +1,4 @@
+//! The operator's tool.
+
+mod commands;
+mod status;
