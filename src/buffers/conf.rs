@@ -37,10 +37,20 @@ pub struct MainConf {
 pub struct Modules {
     /// Those that pass requests on.
     pub upstreams: Vec<(Protocol, &'static ngx_module_t)>,
-    /// The one that compresses, and its `$gzip_ratio`.
-    pub gzip: Option<(&'static ngx_module_t, ComplexValue)>,
+    /// The one that compresses.
+    pub gzip: Option<Gzip>,
     /// The one that copies what cannot be sent as it is, into `output_buffers`.
     pub copy: Option<&'static ngx_module_t>,
+}
+
+/// The module that compresses.
+pub struct Gzip {
+    pub module: &'static ngx_module_t,
+    /// Its `$gzip_ratio`.
+    pub ratio: ComplexValue,
+    /// Whether what the module keeps of a request tells the same, once a worker has compared the two: to have nginx
+    /// print a number in order to read it costs more than all else that is measured.
+    pub is_known: Cell<Option<bool>>,
 }
 
 /// A location that passes requests on.
@@ -92,7 +102,8 @@ impl Modules {
         let gzip = match cf.module(c"ngx_http_gzip_filter_module") {
             Some(module) => {
                 let ratio = crate::nginx::conf::borrowed(b"$gzip_ratio");
-                Some((module, cf.complex_value(&ratio)?))
+                let ratio = cf.complex_value(&ratio)?;
+                Some(Gzip { module, ratio, is_known: Cell::new(None) })
             }
             None => None,
         };

@@ -5,7 +5,7 @@
 //! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
 //! A subrequest, which nginx tells of where `log_subrequest` is on, has an upstream of its own, and nothing else.
 
-use super::conf::{LocationConf, MainConf, Measured, Modules, Passer};
+use super::conf::{Gzip, LocationConf, MainConf, Measured, Modules, Passer};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::nginx::finished::{self, Upstream};
@@ -95,7 +95,7 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
 /// What is to be known of the location that has sent the answer. `is_passed`: it is an upstream's, which is not to be
 /// asked again.
 fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_passed: bool) {
-    let gzip = modules.gzip.as_ref().filter(|(module, _)| !r.context(module).is_null());
+    let gzip = modules.gzip.as_ref().filter(|gzip| !r.context(gzip.module).is_null());
     let is_own = !is_passed && !r.is_of_upstream();
     if gzip.is_none() && !is_own {
         return;
@@ -108,10 +108,21 @@ fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_p
     if is_own {
         record.sizes(Size::Response).add(sent);
     }
-    if let Some((_, ratio)) = gzip {
-        let ratio = r.evaluate(*ratio).and_then(hundredths);
-        ratio.into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
+    if let Some(gzip) = gzip {
+        ratio(r, gzip).into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
     }
+}
+
+/// How many times smaller an answer was made, in hundredths. `None`: it was not compressed to its end.
+fn ratio(r: Request, gzip: &Gzip) -> Option<u64> {
+    if gzip.is_known.get() == Some(true) {
+        return r.gzip_ratio(gzip.module);
+    }
+    let told = r.evaluate(gzip.ratio).and_then(hundredths)?;
+    if gzip.is_known.get().is_none() {
+        gzip.is_known.set(Some(r.gzip_ratio(gzip.module) == Some(told)));
+    }
+    Some(told)
 }
 
 fn measure_header(r: Request, zone: Zone) {

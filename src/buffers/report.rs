@@ -63,7 +63,7 @@ fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
 
 /// What a location is set to; of the protocols the one that most answers came by.
 fn settings(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Settings {
-    let gzip = modules.gzip.and_then(|(module, _)| level.gzip(module));
+    let gzip = modules.gzip.as_ref().and_then(|gzip| level.gzip(gzip.module));
     Settings {
         client_body_buffer_size: Some(level.client_body_buffer_size()),
         upstream: upstream(modules, level, by_protocol),

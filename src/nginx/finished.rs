@@ -1,9 +1,11 @@
 //! A request that is over, as handlers of the LOG phase see it: what it has needed of nginx's buffers.
 
+use std::ffi::{c_int, c_uint};
+
 use nginx_sys::{
     ngx_event_pipe_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler_pt,
     ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG_PHASE, ngx_http_upstream_state_t,
-    ngx_http_upstream_t, ngx_int_t, ngx_msec_t, NGX_HTTP_VERSION_20, NGX_OK,
+    ngx_http_upstream_t, ngx_int_t, ngx_module_t, ngx_msec_t, NGX_HTTP_VERSION_20, NGX_OK,
 };
 
 use super::conf::{Conf, Refusal};
@@ -35,6 +37,18 @@ pub fn register(cf: Conf, handler: ngx_http_handler_pt) -> Result<(), Refusal> {
 pub fn run(r: Option<Request>, handler: impl Fn(Request)) -> ngx_int_t {
     guard((), || r.into_iter().for_each(handler));
     NGX_OK as ngx_int_t
+}
+
+/// What `ngx_http_gzip_filter_module` keeps of a request (`ngx_http_gzip_ctx_t`, in nginx 1.22 to 1.31), as far as the
+/// numbers of bytes before and after. Of whatever version, it has more than these; whether they are where they are
+/// thought to be, somebody has to compare.
+#[repr(C)]
+struct GzipContext {
+    buffers: [usize; 13],
+    parameters: [c_int; 2],
+    flags: c_uint,
+    read: usize,
+    written: usize,
 }
 
 /// The body of a request.
@@ -142,6 +156,17 @@ impl Request {
         // SAFETY: the request is valid, and so is its connection.
         let sent = unsafe { (*self.connection()).sent - (*self.raw()).header_size as i64 };
         u64::try_from(sent).unwrap_or(0)
+    }
+
+    /// How many times smaller the module that compresses has made the answer, in hundredths, rounded as `$gzip_ratio`
+    /// is. `None`: it has not come to an end. It has a context of the request.
+    #[inline]
+    pub fn gzip_ratio(self, module: &ngx_module_t) -> Option<u64> {
+        // SAFETY: the context of a module is memory of the request, and there are but numbers to be read.
+        let context = unsafe { &*self.context(module).cast::<GzipContext>() };
+        let thousandths =
+            (context.read as u64).checked_mul(1000)?.checked_div(context.written as u64)?;
+        Some(thousandths.saturating_add(5) / 10)
     }
 
     /// What the server that reads the headers of this connection keeps of a module: the default server of the

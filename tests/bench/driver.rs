@@ -34,6 +34,7 @@ mod room_machine;
 mod room_report;
 mod sendfile;
 mod site;
+mod status;
 mod syscalls;
 mod variant;
 mod wrk;
@@ -125,6 +126,12 @@ enum What {
         #[arg(long, default_value = "docs/bench")]
         output: PathBuf,
     },
+    /// What a reader of the status interface takes of a worker
+    Status {
+        /// Where status.md goes
+        #[arg(long, default_value = "docs/bench")]
+        output: PathBuf,
+    },
     /// Ten clients and a limit of 10 r/s, with and without a waiting room: a published experiment
     Crowd,
     /// Instructions of a lookup from the cache beyond those of a redirect, and where they go
@@ -179,6 +186,7 @@ fn main() -> Result<()> {
             output: output.unwrap_or_else(|| PathBuf::from("docs/bench")),
         }),
         What::Buffers { output } => buffers::run(&output),
+        What::Status { output } => status::run(&output),
         What::Crowd => room_experiment::run(),
         What::Memory => memory::run(),
         What::Instructions => instructions::run(),

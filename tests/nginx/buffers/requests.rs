@@ -6,7 +6,7 @@ use crate::common::curl::curl;
 use crate::common::nginx::Nginx;
 use crate::common::port::Port;
 use crate::common::setup::Setup;
-use serde_json::{json, Value};
+use serde_json::json;
 
 /// A location `/read/` whose body is read, by passing it on to a server that is not measured, where it is refused at
 /// `/read/400`.
@@ -164,14 +164,41 @@ fn smoke_the_ratio_of_gzip_is_told() {
     let measured = nginx.location_after("/", 3)["measured"].clone();
     let ratio = &measured["gzip_ratio"];
     assert_eq!(ratio["count"], 1, "{measured}");
-    // The body is compressed text between a header of 10 bytes and a trailer of 8.
-    let between = |value: &Value| {
-        let exact = text.len() as f64 / compressed as f64;
-        let told = value.as_f64().expect("a number");
-        assert!(told >= exact * 0.99 && told <= exact * 1.15, "{exact}, not {told}");
-    };
-    ["mean", "p50", "p90", "p99"].iter().for_each(|name| between(&ratio[*name]));
+    assert_eq!(ratio["mean"], json!(hundredths(text.len(), compressed) as f64 / 100.0));
+    for name in ["p50", "p90", "p99"] {
+        let (told, exact) = (ratio[name].as_f64().unwrap(), ratio["mean"].as_f64().unwrap());
+        assert!(told >= exact && told <= exact * 1.125, "{name}: {told}, not {exact}");
+    }
     assert_eq!(measured["response"]["count"], 3);
+}
+
+#[test]
+fn smoke_each_ratio_of_gzip_is_what_nginx_says() {
+    let numbers: String =
+        (0..3000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_string()).collect();
+    let nginx = Setup::new()
+        .measured()
+        .document("words.txt", "so it goes, ".repeat(500).as_bytes())
+        .document("numbers.txt", numbers.as_bytes())
+        .location("/", "gzip on; gzip_types text/plain;")
+        .start();
+    let mut client = nginx.connect();
+    let pages = ["words.txt", "numbers.txt", "words.txt", "numbers.txt", "numbers.txt"];
+    let mut sum = 0;
+    for (count, page) in (1..).zip(pages) {
+        let whole = nginx.get(&format!("/{page}")).body.len();
+        let answer = client.get_with(&format!("/{page}"), &[("Accept-Encoding", "gzip")]);
+        sum += hundredths(whole, answer.body.len());
+        let ratio = nginx.location_after("/", 2 * count)["measured"]["gzip_ratio"].clone();
+        let mean = sum / count;
+        assert_eq!((&ratio["count"], &ratio["mean"]), (&json!(count), &json!(mean as f64 / 100.0)));
+    }
+}
+
+/// How many times smaller something has become, in hundredths, rounded as nginx does.
+fn hundredths(whole: usize, compressed: usize) -> u64 {
+    let thousandths = whole * 1000 / compressed;
+    (thousandths as u64 + 5) / 10
 }
 
 #[test]
