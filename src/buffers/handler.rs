@@ -8,7 +8,7 @@
 use super::conf::{Gzip, LocationConf, MainConf, Measured, Modules, Passer};
 use super::directives::Module;
 use super::zone::Zone;
-use crate::nginx::finished::{self, Upstream};
+use crate::nginx::finished::{self, Compressed, Upstream};
 use crate::nginx::phase::phase_handler;
 use crate::nginx::request::Request;
 use crate::shm::buffers::{Counter, Record, Size};
@@ -95,32 +95,37 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
 /// What is to be known of the location that has sent the answer. `is_passed`: it is an upstream's, which is not to be
 /// asked again.
 fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_passed: bool) {
-    let gzip = modules.gzip.as_ref().filter(|gzip| !r.context(gzip.module).is_null());
-    let is_own = !is_passed && !r.is_of_upstream();
-    if gzip.is_none() && !is_own {
-        return;
-    }
-    let sent = r.body_sent();
-    if sent == 0 {
+    let gzip = modules.gzip.as_ref().and_then(|gzip| Some((gzip, r.gzip(gzip.module)?)));
+    let own = if is_passed || r.is_of_upstream() { 0 } else { r.body_sent() };
+    if gzip.is_none() && own == 0 {
         return;
     }
     let Some(record) = last.record(zone) else { return };
-    if is_own {
-        record.sizes(Size::Response).add(sent);
+    if own > 0 {
+        record.sizes(Size::Response).add(own);
     }
-    if let Some(gzip) = gzip {
-        ratio(r, gzip).into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
+    if let Some((gzip, compressed)) = gzip {
+        ratio(r, gzip, compressed)
+            .into_iter()
+            .for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
     }
 }
 
 /// How many times smaller an answer was made, in hundredths. `None`: it was not compressed to its end.
-fn ratio(r: Request, gzip: &Gzip) -> Option<u64> {
-    if gzip.is_known.get() == Some(true) {
-        return r.gzip_ratio(gzip.module);
+#[inline]
+fn ratio(r: Request, gzip: &Gzip, compressed: Compressed) -> Option<u64> {
+    match gzip.is_known.get() {
+        Some(true) => compressed.ratio(),
+        _ => compare_ratio(r, gzip, compressed),
     }
+}
+
+/// The same as nginx tells it; and finds out, once, whether it can be had for less.
+#[cold]
+fn compare_ratio(r: Request, gzip: &Gzip, compressed: Compressed) -> Option<u64> {
     let told = r.evaluate(gzip.ratio).and_then(hundredths)?;
     if gzip.is_known.get().is_none() {
-        gzip.is_known.set(Some(r.gzip_ratio(gzip.module) == Some(told)));
+        gzip.is_known.set(Some(compressed.ratio() == Some(told)));
     }
     Some(told)
 }

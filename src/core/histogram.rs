@@ -9,27 +9,22 @@ const STEPS: usize = 8;
 /// Its logarithm.
 const STEP_BITS: u32 = STEPS.trailing_zeros();
 
-/// The bits of the largest value that has a bucket of its own; what is larger is counted as if it were that: 64 GiB
-/// where the unit is a byte, 19 hours where it is a microsecond.
+/// The bits of the largest value that has a bucket of its own; what is larger is in that one too: 64 GiB where the unit
+/// is a byte, 19 hours where it is a microsecond.
 const VALUE_BITS: u32 = 36;
-
-/// The largest value that is told from larger ones.
-pub const MAX: u64 = (1 << VALUE_BITS) - 1;
 
 /// How many buckets there are.
 pub const BUCKETS: usize = (VALUE_BITS - STEP_BITS + 1) as usize * STEPS;
 
-/// The bucket of a value.
+/// The bucket of a value. What is too large has the last one.
 #[inline]
-#[allow(clippy::arithmetic_side_effects)] // The logarithm is in 3…35.
+#[allow(clippy::arithmetic_side_effects)] // The logarithm is in 3…63.
 pub fn bucket_of(value: u64) -> usize {
-    let value = value.min(MAX);
-    if value < STEPS as u64 {
-        return value as usize;
-    }
-    let shift = value.ilog2() - STEP_BITS;
+    // Below two steps' worth each value has a bucket of its own, by the same formula.
+    let shift = (value | (2 * STEPS as u64 - 1)).ilog2() - STEP_BITS;
     // The value without its leading bit, in whole steps, behind the buckets of the smaller powers.
-    ((shift as usize) << STEP_BITS) + (value >> shift) as usize
+    let bucket = ((shift as usize) << STEP_BITS) + (value >> shift) as usize;
+    bucket.min(BUCKETS - 1)
 }
 
 /// The least and the largest value of a bucket.
@@ -172,7 +167,8 @@ mod tests {
             assert_eq!((bucket_of(least), bucket_of(largest)), (bucket, bucket));
             next = largest + 1;
         }
-        assert_eq!(next, MAX + 1);
+        assert_eq!(next, 1 << VALUE_BITS);
+        assert_eq!(bucket_of(next), BUCKETS - 1);
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
     }
 

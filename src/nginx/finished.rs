@@ -1,6 +1,7 @@
 //! A request that is over, as handlers of the LOG phase see it: what it has needed of nginx's buffers.
 
 use std::ffi::{c_int, c_uint};
+use std::ptr::NonNull;
 
 use nginx_sys::{
     ngx_event_pipe_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler_pt,
@@ -50,6 +51,10 @@ struct GzipContext {
     read: usize,
     written: usize,
 }
+
+/// An answer that nginx has compressed.
+#[derive(Clone, Copy)]
+pub struct Compressed(NonNull<GzipContext>);
 
 /// The body of a request.
 #[derive(Clone, Copy)]
@@ -158,15 +163,10 @@ impl Request {
         u64::try_from(sent).unwrap_or(0)
     }
 
-    /// How many times smaller the module that compresses has made the answer, in hundredths, rounded as `$gzip_ratio`
-    /// is. `None`: it has not come to an end. It has a context of the request.
+    /// What the module that compresses has made of the answer. `None`: it has left it as it was.
     #[inline]
-    pub fn gzip_ratio(self, module: &ngx_module_t) -> Option<u64> {
-        // SAFETY: the context of a module is memory of the request, and there are but numbers to be read.
-        let context = unsafe { &*self.context(module).cast::<GzipContext>() };
-        let thousandths =
-            (context.read as u64).checked_mul(1000)?.checked_div(context.written as u64)?;
-        Some(thousandths.saturating_add(5) / 10)
+    pub fn gzip(self, module: &ngx_module_t) -> Option<Compressed> {
+        NonNull::new(self.context(module).cast()).map(Compressed)
     }
 
     /// What the server that reads the headers of this connection keeps of a module: the default server of the
@@ -212,6 +212,19 @@ impl Request {
         {
             0
         }
+    }
+}
+
+impl Compressed {
+    /// How many times smaller it has become, in hundredths, rounded as `$gzip_ratio` is. `None`: it has not come to an
+    /// end.
+    #[inline]
+    pub fn ratio(self) -> Option<u64> {
+        // SAFETY: the context of a module is memory of the request, and there are but numbers to be read.
+        let GzipContext { read, written, .. } = unsafe { self.0.as_ref() };
+        let (read, written) = (*read as u64, *written as u64);
+        // No answer has so many bytes that this wraps.
+        read.wrapping_mul(100).wrapping_add(written / 2).checked_div(written)
     }
 }
 
