@@ -12,6 +12,7 @@ use super::removal::{remove, Logged};
 use super::status::status;
 use crate::core::advice::write_snippet;
 use crate::core::api::{self, Content, Method, Refusal, Route, Under};
+use crate::core::report::buffers::{Buffers, Filter};
 use crate::core::report::{json, page, prometheus, SessionState};
 use crate::core::NoMemory;
 use crate::nginx::answer::Answer;
@@ -87,13 +88,13 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             write(r, Content::Json, |out| json::room(&room, out))
         }
         Route::Session { room, session } => show_session(r, room, session),
-        Route::Buffers(place) => {
-            let buffers = buffers::report().ok_or(Refusal::NotMeasured)?;
-            write(r, Content::Json, |out| json::buffers(&buffers, place.filter(), out))
+        Route::Buffers(filter) => {
+            let buffers = buffers_of(&filter)?;
+            write(r, Content::Json, |out| json::buffers(&buffers, out))
         }
-        Route::Snippet(place) => {
-            let buffers = buffers::report().ok_or(Refusal::NotMeasured)?;
-            write(r, Content::Directives, |out| write_snippet(&buffers, place.filter(), out))
+        Route::Snippet(filter) => {
+            let buffers = buffers_of(&filter)?;
+            write(r, Content::Directives, |out| write_snippet(&buffers, out))
         }
         Route::Remove(what) => {
             remove(&what)?;
@@ -101,6 +102,11 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             Ok(reply(r, NO_CONTENT, Content::Json, b"")?)
         }
     }
+}
+
+fn buffers_of(filter: &Filter) -> Result<Buffers, Refusal<'static>> {
+    let buffers = buffers::report().ok_or(Refusal::NotMeasured)?;
+    buffers.only(filter).ok_or(Refusal::NoPlace)
 }
 
 fn show_page(r: Request) -> Result<Answer, Refusal<'static>> {

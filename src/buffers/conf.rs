@@ -1,6 +1,6 @@
 //! The configuration: which locations are measured, and whose requests are theirs.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::Hasher;
 
 use nginx_sys::{ngx_flag_t, ngx_module_t};
@@ -66,7 +66,8 @@ pub struct Measured {
     pub tag: u64,
     /// Its name; empty for a server.
     pub name: Vec<u8>,
-    pub level: Level,
+    /// All that have it, in their order; there is one.
+    levels: RefCell<Vec<Level>>,
     pub budget: usize,
     /// Its record, found by the first request in a worker. `None`: there is no room for one.
     pub record: OnceCell<Option<Record<'static>>>,
@@ -151,6 +152,7 @@ fn intern(
     wanted: Measured,
 ) -> Result<&'static Measured, Refusal> {
     if let Some(known) = known.iter().find(|known| known.tag == wanted.tag) {
+        known.levels.borrow_mut().append(&mut wanted.levels.borrow_mut());
         return Ok(known);
     }
     let kept: &'static Measured = cf.keep(wanted)?;
@@ -196,7 +198,19 @@ impl Measured {
             hasher.write(name);
         }
         let tag = hasher.finish().max(1);
-        Self { tag, name: name.unwrap_or_default(), level, budget, record: OnceCell::new() }
+        let levels = RefCell::new(vec![level]);
+        Self { tag, name: name.unwrap_or_default(), levels, budget, record: OnceCell::new() }
+    }
+
+    /// Those whose settings count: who answers requests itself, if any does, rather than by `return` or a redirect.
+    pub fn levels(&self) -> Vec<Level> {
+        let all = self.levels.borrow();
+        let answering: Vec<_> = all.iter().copied().filter(Level::has_handler).collect();
+        if answering.is_empty() {
+            all.clone()
+        } else {
+            answering
+        }
     }
 
     /// Its record. `None`: there is no room for one.

@@ -13,6 +13,9 @@ use crate::nginx::phase::phase_handler;
 use crate::nginx::request::Request;
 use crate::shm::buffers::{Counter, Record, Size};
 
+/// The longest body that is none: two records end an answer of FastCGI, and a chunk of five bytes one of HTTP.
+const NO_BODY: u64 = 24;
+
 phase_handler!(ngx_http_smart_buffers_handler, finished::run, measure);
 
 fn measure(r: Request) {
@@ -72,13 +75,15 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
         Some(answer) => {
             record.count_protocol(passer.protocol.index());
             record.sizes(Size::UpstreamHeader).add(answer.header);
-            if let Some(response) = answer.response {
-                record.sizes(Size::UpstreamResponse).add(response);
-            }
             if answer.is_spilled {
                 record.count(Counter::UpstreamSpilled);
             }
-            answer.response.is_some_and(|response| response > 0)
+            // An answer without a body takes no buffer for it, and says nothing of what others need.
+            let response = answer.response.filter(|response| *response > NO_BODY);
+            if let Some(response) = response {
+                record.sizes(Size::UpstreamResponse).add(response);
+            }
+            response.is_some()
         }
         None => {
             if let Some(size) = upstream.header_was_too_big_for() {

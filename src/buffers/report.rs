@@ -23,23 +23,46 @@ pub fn report() -> Option<Buffers> {
 }
 
 /// Locations that there is no room for.
-fn unmeasured(main: &MainConf, records: &Records<'_>) -> u64 {
+fn unmeasured(main: &MainConf, records: &Records<'static>) -> u64 {
     match records.is_full() {
-        true => main.locations.iter().filter(|one| records.find(one.tag).is_none()).count() as u64,
+        true => main.locations.iter().filter(|one| record(records, one).is_none()).count() as u64,
         false => 0,
     }
 }
 
-fn location(main: &MainConf, records: &Records<'_>, one: &Measured) -> Location {
-    let record = one.record.get().copied().flatten().or_else(|| records.find(one.tag));
-    let measured = record.map(measured).unwrap_or_default();
+fn location(main: &MainConf, records: &Records<'static>, one: &Measured) -> Location {
+    let measured = record(records, one).map(measured).unwrap_or_default();
+    let levels = one.levels();
+    let settings = |level: &Level| settings(&main.modules, *level, &measured.upstream.by_protocol);
+    let (settings, set_otherwise) = first_of(levels.iter().map(settings)).unwrap_or_default();
     Location {
-        server: one.level.server_name().as_bytes().to_vec(),
+        server: server_name(&levels),
         location: one.name.clone(),
-        settings: settings(&main.modules, one.level, &measured.upstream.by_protocol),
+        settings,
+        set_otherwise,
         measured,
         budget: one.budget as u64,
     }
+}
+
+/// The record of a location or a server, if a request has made it one. It is searched among all, so that it is kept.
+fn record(records: &Records<'static>, one: &Measured) -> Option<Record<'static>> {
+    if let Some(known) = one.record.get() {
+        return *known;
+    }
+    let found = records.find(one.tag)?;
+    *one.record.get_or_init(|| Some(found))
+}
+
+fn server_name(levels: &[Level]) -> Vec<u8> {
+    levels.first().map(|level| level.server_name().as_bytes().to_vec()).unwrap_or_default()
+}
+
+/// The first, and how many differ from it.
+fn first_of<T: PartialEq>(mut all: impl Iterator<Item = T>) -> Option<(T, u64)> {
+    let first = all.next()?;
+    let others = all.filter(|other| *other != first).count() as u64;
+    Some((first, others))
 }
 
 fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
@@ -82,14 +105,21 @@ fn upstream(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Option<U
 }
 
 /// A server, if it has read headers.
-fn server(records: &Records<'_>, one: &Measured) -> Option<Server> {
-    let record = records.find(one.tag)?;
+fn server(records: &Records<'static>, one: &Measured) -> Option<Server> {
+    let record = record(records, one)?;
+    let levels = one.levels();
+    let buffers = |level: &Level| {
+        (Some(level.client_header_buffer_size()), level.large_client_header_buffers())
+    };
+    let ((client_header_buffer_size, large_client_header_buffers), set_otherwise) =
+        first_of(levels.iter().map(buffers)).unwrap_or_default();
     Some(Server {
-        server: one.level.server_name().as_bytes().to_vec(),
+        server: server_name(&levels),
         header: record.sizes(Size::RequestHeader).read(),
         header_too_big: record.counted(Counter::RequestHeaderTooBig),
         header_too_big_for: record.counted(Counter::RequestHeaderTooBigFor),
-        client_header_buffer_size: Some(one.level.client_header_buffer_size()),
-        large_client_header_buffers: one.level.large_client_header_buffers(),
+        client_header_buffer_size,
+        large_client_header_buffers,
+        set_otherwise,
     })
 }

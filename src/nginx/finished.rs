@@ -273,10 +273,13 @@ impl Upstream {
     pub fn header_was_too_big_for(self) -> Option<u64> {
         // SAFETY: as above.
         unsafe {
-            let (state, buffer) = (&*self.state, &(*self.upstream).buffer);
-            let is_full = !buffer.start.is_null() && buffer.last == buffer.end;
+            let Upstream { upstream, state, .. } = self;
+            let (state, buffer) = (&*state, &(*upstream).buffer);
+            let size = (buffer.end as usize).saturating_sub(buffer.start as usize);
+            // A cache that answers in place of an upstream that has failed leaves a buffer of its own there.
+            let is_full = size == (*(*upstream).conf).buffer_size && buffer.last == buffer.end;
             let has_none = state.header_time == ngx_msec_t::MAX && state.status == BAD_GATEWAY;
-            (has_none && is_full).then(|| (buffer.end as usize - buffer.start as usize) as u64)
+            (has_none && is_full).then_some(size as u64)
         }
     }
 }

@@ -93,6 +93,11 @@ impl Level {
         self.location().noname() != 0
     }
 
+    /// Whether a module has taken over to answer its requests, as by `proxy_pass`.
+    pub fn has_handler(&self) -> bool {
+        self.location().handler.is_some()
+    }
+
     /// The first name of the server; empty if it has none.
     pub fn server_name(&self) -> &ngx_str_t {
         &self.server().server_name

@@ -175,6 +175,7 @@ fn buffers(name: &[u8]) -> Buffers {
                 header_too_big_for: 8192,
                 client_header_buffer_size: Some(1024),
                 large_client_header_buffers: chain(4, 8192),
+                set_otherwise: 1,
             },
             buffers::Server { server: [name, b" unknown"].concat(), ..buffers::Server::default() },
         ],
@@ -196,6 +197,7 @@ fn location_of(server: &[u8], location: &[u8], protocol: Protocol) -> buffers::L
     buffers::Location {
         server: server.to_vec(),
         location: location.to_vec(),
+        set_otherwise: 2,
         measured: buffers::Measured {
             requests: 2001,
             body: counted([100, 100_000]),

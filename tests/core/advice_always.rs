@@ -4,9 +4,9 @@ use crate::advised::{self, chain, follow, follow_server, refusal, size};
 use crate::case::{host, of, passes};
 use crate::numbers::Numbers;
 use ngx_http_smart_module::core::advice::{
-    of_location, of_server, write_snippet, Advice, Directive, Filter, State,
+    of_location, of_server, write_snippet, Advice, Directive, State,
 };
-use ngx_http_smart_module::core::report::buffers::{Buffers, Location, Protocol, Server};
+use ngx_http_smart_module::core::report::buffers::{Buffers, Filter, Location, Protocol, Server};
 use proptest::prelude::*;
 
 /// What one answer takes at most of what is advised.
@@ -99,7 +99,7 @@ proptest! {
         server.server = name;
         let buffers = Buffers { locations: vec![location], servers: vec![server], ..Buffers::default() };
         let mut text = Vec::new();
-        write_snippet(&buffers, Filter::default(), &mut text).expect("memory");
+        write_snippet(&buffers, &mut text).expect("memory");
         let advised = of_location(&buffers.locations[0], &buffers.host).directives;
         let advised = advised.into_iter().chain(of_server(&buffers.servers[0]).directives);
         let expected: Vec<_> = advised.map(|it| format!("{} {};", it.name, it.advised)).collect();
@@ -127,28 +127,30 @@ fn a_snippet_tells_of_what_is_asked_for() {
         ..Server::default()
     });
     let sections = |server: Option<&str>, location: Option<&str>| {
-        let filter =
-            Filter { server: server.map(str::as_bytes), location: location.map(str::as_bytes) };
+        let filter = Filter { server: server.map(Into::into), location: location.map(Into::into) };
         let mut text = Vec::new();
-        write_snippet(&buffers, filter, &mut text).expect("memory");
+        write_snippet(&buffers.clone().only(&filter)?, &mut text).expect("memory");
         let text = String::from_utf8(text).expect("ASCII");
-        text.lines()
-            .filter(|line| line.starts_with("# server "))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        let places = text.lines().filter(|line| line.starts_with("# server "));
+        Some(places.map(str::to_owned).collect::<Vec<_>>())
     };
-    let all = sections(None, None);
+    let all = sections(None, None).expect("all");
     let expected =
         [r#""a", location "/""#, r#""a", location "~ \.x$""#, r#""b", location "/""#, r#""a""#];
     assert_eq!(all, expected.map(|place| format!("# server {place}")));
-    assert_eq!(sections(Some("a"), None), [&all[0], &all[1], &all[3]].map(String::clone));
-    assert_eq!(sections(Some("a"), Some("/")), [all[0].clone()]);
-    assert_eq!(sections(None, Some("/")), [&all[0], &all[2]].map(String::clone));
-    assert_eq!(sections(Some("c"), None), [""; 0]);
+    let some = |places: &[usize]| Some(places.iter().map(|place| all[*place].clone()).collect());
+    assert_eq!(sections(Some("a"), None), some(&[0, 1, 3]));
+    assert_eq!(sections(Some("a"), Some("/")), some(&[0]));
+    assert_eq!(sections(None, Some("/")), some(&[0, 2]));
+    // Without a location's name: what belongs into the server.
+    assert_eq!(sections(Some("a"), Some("")), some(&[3]));
+    for (server, location) in [("c", None), ("a", Some("/x")), ("b", Some(""))] {
+        assert_eq!(sections(Some(server), location), None);
+    }
 
     let mut text = Vec::new();
-    let filter = Filter { server: Some(b"b"), location: Some(b"/") };
-    write_snippet(&buffers, filter, &mut text).expect("memory");
+    let filter = Filter { server: Some(b"b".into()), location: Some(b"/".into()) };
+    write_snippet(&buffers.only(&filter).expect("one"), &mut text).expect("memory");
     let text = String::from_utf8(text).expect("ASCII");
     assert!(text.contains("\n# 5,000 samples: to be changed\n"), "{text}");
     assert!(text.contains("\n# Now 8 4k: p90 of 5,000 responses is 11.9k;"), "{text}");

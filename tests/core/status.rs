@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::schema::{assert_conforms, schema};
 use crate::statuses::{empty, full, history, hostile, keys, limit, room, HOSTILE_NAMES, SESSIONS};
-use ngx_http_smart_module::core::advice::Filter;
 use ngx_http_smart_module::core::policy::Outcome;
+use ngx_http_smart_module::core::report::buffers::{Buffers, Filter};
 use ngx_http_smart_module::core::report::{json, Kind, SessionState, Status};
 use serde_json::{json, Value};
 
@@ -40,8 +40,8 @@ fn answers(name: &[u8]) -> Vec<Answer> {
         answers.push((schema, written(|out| json::session(name, session, state, out))));
     }
     let buffers = status.buffers.unwrap();
-    for filter in [Filter::default(), Filter { server: Some(name), location: Some(b"none") }] {
-        answers.push(("buffers", written(|out| json::buffers(&buffers, filter, out))));
+    for buffers in [buffers, Buffers::default()] {
+        answers.push(("buffers", written(|out| json::buffers(&buffers, out))));
     }
     answers
 }
@@ -184,8 +184,9 @@ fn of_an_unknown_protocol_and_of_no_samples_null_is_told() {
 #[test]
 fn a_filter_takes_one_location_and_no_server() {
     let buffers = full(b"front").buffers.unwrap();
-    let filter = Filter { server: Some(b"front"), location: Some(b"scgi front") };
-    let text = written(|out| json::buffers(&buffers, filter, out));
+    let filter = Filter { server: Some(b"front".into()), location: Some(b"scgi front".into()) };
+    let buffers = buffers.only(&filter).unwrap();
+    let text = written(|out| json::buffers(&buffers, out));
     let told: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(told["locations"].as_array().unwrap().len(), 1);
     assert_eq!(told["locations"][0]["location"], "scgi front");

@@ -42,6 +42,17 @@ impl Sheet {
         self.remarks.push(remark);
     }
 
+    /// Says whose settings are told, where some of one name are set otherwise.
+    pub fn remark_others(&mut self, others: u64, what: &str) {
+        if others > 0 {
+            self.remark(format!(
+                "{others} more of this name {} set otherwise: told are the settings of the first {what} that answers \
+                 requests itself, or else of the first",
+                if others == 1 { "is" } else { "are" }
+            ));
+        }
+    }
+
     /// Whether anything is to be changed.
     pub fn is_change(&self) -> bool {
         !self.directives.is_empty()

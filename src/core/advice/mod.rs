@@ -17,7 +17,7 @@ mod upstream;
 
 use super::report::buffers::{Host, Location, Server};
 use draft::{Draft, Sheet};
-pub use snippet::{write_snippet, Filter};
+pub use snippet::write_snippet;
 
 /// Below so many samples of a figure nothing is advised from it.
 pub const SAMPLES_MIN: u64 = 1000;
@@ -84,6 +84,7 @@ pub struct Effect {
 /// What is advised for a location.
 pub fn of_location(location: &Location, host: &Host) -> Advice {
     let mut draft = Draft::new(location, host);
+    draft.sheet.remark_others(location.set_otherwise, "location");
     body::advise(&mut draft);
     upstream::advise(&mut draft);
     output::advise(&mut draft);
@@ -95,6 +96,7 @@ pub fn of_location(location: &Location, host: &Host) -> Advice {
 /// What is advised for a server that listens.
 pub fn of_server(server: &Server) -> Advice {
     let mut sheet = Sheet::default();
+    sheet.remark_others(server.set_otherwise, "server");
     client::advise(server, &mut sheet);
     sheet.finish(server.header.count(), None)
 }

@@ -5,46 +5,24 @@ use std::io::{self, Write};
 
 use super::size::{About, Grouped, Percent};
 use super::{of_location, of_server, Advice, Directive, Effect, State};
-use crate::core::report::buffers::{Buffers, Location, Server};
+use crate::core::report::buffers::Buffers;
 
 /// The most characters of a comment's line.
 const LINE: usize = 96;
 
-/// Which locations and servers are told of: those that it names, or all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Filter<'a> {
-    /// The first name of the server. `None`: any.
-    pub server: Option<&'a [u8]>,
-    /// The location as it is written. `None`: any. `Some`: no server's header, which no location can set.
-    pub location: Option<&'a [u8]>,
-}
-
-impl Filter<'_> {
-    /// Whether a location is one of them.
-    pub fn takes_location(&self, location: &Location) -> bool {
-        self.server.is_none_or(|name| name == location.server)
-            && self.location.is_none_or(|name| name == location.location)
-    }
-
-    /// Whether a server is one of them.
-    pub fn takes_server(&self, server: &Server) -> bool {
-        self.location.is_none() && self.server.is_none_or(|name| name == server.server)
-    }
-}
-
-/// Writes the advice for all that a filter takes: directives, under comments that say where they belong, what is set
-/// now, and why. With a server and a location it is a file to `include` in that location.
+/// Writes the advice: directives, under comments that say where they belong, what is set now, and why. Of one location
+/// it is a file to `include` there.
 ///
 /// # Errors
 ///
 /// Those of `out`.
-pub fn write_snippet(buffers: &Buffers, filter: Filter, out: &mut impl Write) -> io::Result<()> {
+pub fn write_snippet(buffers: &Buffers, out: &mut impl Write) -> io::Result<()> {
     comment(
         out,
         "Buffers as ngx-smart advises them, from what it has measured. Each section belongs in the block that it \
          names, in the place of the same directives there.",
     )?;
-    for location in buffers.locations.iter().filter(|one| filter.takes_location(one)) {
+    for location in &buffers.locations {
         let place = format!(
             "server \"{}\", location \"{}\"",
             Name(&location.server),
@@ -52,7 +30,7 @@ pub fn write_snippet(buffers: &Buffers, filter: Filter, out: &mut impl Write) ->
         );
         section(out, &place, &of_location(location, &buffers.host))?;
     }
-    for server in buffers.servers.iter().filter(|one| filter.takes_server(one)) {
+    for server in &buffers.servers {
         let place = format!("server \"{}\"", Name(&server.server));
         section(out, &place, &of_server(server))?;
     }

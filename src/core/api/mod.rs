@@ -7,7 +7,7 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use super::advice::Filter;
+use super::report::buffers::Filter;
 pub use content::Content;
 use query::arguments;
 pub use query::{decode, VALUE_MAX};
@@ -77,9 +77,9 @@ pub enum Route<'a> {
         session: u64,
     },
     /// What was measured of buffers, and what is advised, as JSON.
-    Buffers(Place),
+    Buffers(Filter),
     /// What is advised for buffers, as directives.
-    Snippet(Place),
+    Snippet(Filter),
     /// To remove something.
     Remove(Removal<'a>),
 }
@@ -108,22 +108,6 @@ pub enum Removal<'a> {
         /// Of which key. `None`: of all.
         key: Option<Vec<u8>>,
     },
-}
-
-/// Of which server and location; `None`: of all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The first name of the server.
-    pub server: Option<Vec<u8>>,
-    /// The location, as it is written.
-    pub location: Option<Vec<u8>>,
-}
-
-impl Place {
-    /// The filter for it.
-    pub fn filter(&self) -> Filter<'_> {
-        Filter { server: self.server.as_deref(), location: self.location.as_deref() }
-    }
 }
 
 /// Where a URI leads from the location that it is in.
@@ -204,8 +188,8 @@ impl<'a> Request<'a> {
             (Method::Get, Resource::Status) => without(query, Route::Status),
             (Method::Get, Resource::Metrics) => without(query, Route::Metrics),
             (Method::Get, Resource::History) => without(query, Route::History),
-            (Method::Get, Resource::Buffers) => Ok(Route::Buffers(place(query)?)),
-            (Method::Get, Resource::Snippet) => Ok(Route::Snippet(place(query)?)),
+            (Method::Get, Resource::Buffers) => Ok(Route::Buffers(filter(query)?)),
+            (Method::Get, Resource::Snippet) => Ok(Route::Snippet(filter(query)?)),
             (Method::Get, Resource::Limit(limit)) => match arguments(query, ["key", "top"])? {
                 [None, None] => Ok(Route::Limit(limit)),
                 [Some(key), None] => Ok(Route::Key { limit, key }),
@@ -252,8 +236,8 @@ fn without<'a>(query: &'a [u8], route: Route<'a>) -> Result<Route<'a>, Refusal<'
     arguments(query, []).map(|[]| route)
 }
 
-fn place(query: &[u8]) -> Result<Place, Refusal<'_>> {
-    arguments(query, ["server", "location"]).map(|[server, location]| Place { server, location })
+fn filter(query: &[u8]) -> Result<Filter, Refusal<'_>> {
+    arguments(query, ["server", "location"]).map(|[server, location]| Filter { server, location })
 }
 
 fn most(text: &[u8]) -> Result<usize, Refusal<'static>> {

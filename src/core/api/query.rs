@@ -33,8 +33,8 @@ pub fn arguments<'a, const COUNT: usize>(
     Ok(values)
 }
 
-/// The bytes that a percent-encoded text stands for. A plus is a plus: a key may have one, and who encodes it needs
-/// no space to be one. `None`: a percent sign has not two hexadecimal digits behind it.
+/// The bytes that a text stands for which is encoded as forms are, as by `curl --data-urlencode`: a plus is a space.
+/// `None`: a percent sign has not two hexadecimal digits behind it.
 ///
 /// # Errors
 /// There is no memory.
@@ -45,6 +45,7 @@ pub fn decode(text: &[u8]) -> Result<Option<Vec<u8>>, NoMemory> {
     while let Some(&byte) = rest.next() {
         let decoded = match byte {
             b'%' => rest.next().zip(rest.next()).and_then(|(high, low)| of_digits(*high, *low)),
+            b'+' => Some(b' '),
             plain => Some(plain),
         };
         match decoded {

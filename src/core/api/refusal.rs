@@ -35,6 +35,8 @@ pub enum Refusal<'a> {
     NotHeld(&'static str),
     /// No location's buffers are measured.
     NotMeasured,
+    /// Not those of this server or location.
+    NoPlace,
     /// `top` is none that may be asked for.
     NotACount,
     /// `session` is none.
@@ -53,7 +55,11 @@ impl Refusal<'_> {
     /// The status: 400, 403, 404, 405 or 500.
     pub fn status(&self) -> u16 {
         match self {
-            Self::NoSuchPath | Self::NoZone(..) | Self::NotHeld(_) | Self::NotMeasured => 404,
+            Self::NoSuchPath
+            | Self::NoZone(..)
+            | Self::NotHeld(_)
+            | Self::NotMeasured
+            | Self::NoPlace => 404,
             Self::Method { .. } => 405,
             Self::ReadOnly => 403,
             Self::NoMemory => 500,
@@ -86,6 +92,7 @@ impl fmt::Display for Refusal<'_> {
             Self::Together(one, other) => write!(f, "\"{one}\" and \"{other}\" exclude each other"),
             Self::NoZone(kind, name) => write!(f, "no {kind} \"{}\"", Lossy(name)),
             Self::NotHeld(what) => write!(f, "no such {what} is held"),
+            Self::NoPlace => f.write_str("no such server or location is measured"),
             Self::NotMeasured => f.write_str("no buffers are measured"),
             Self::NotACount => write!(f, "\"top\" must be a number from 1 to {}", super::TOP_MAX),
             Self::NotASession => f.write_str("\"session\" must be 16 hexadecimal digits"),

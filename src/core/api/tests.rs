@@ -45,8 +45,8 @@ fn paths_name_what_is_told() {
     assert_eq!(get("limits/one", ""), Ok(Route::Limit(b"one")));
     assert_eq!(get("limits/one/two", ""), Ok(Route::Limit(b"one/two")), "a name may have a slash");
     assert_eq!(get("rooms/shop", ""), Ok(Route::Room(b"shop")));
-    assert_eq!(get("buffers", ""), Ok(Route::Buffers(Place::default())));
-    assert_eq!(get("buffers.conf", ""), Ok(Route::Snippet(Place::default())));
+    assert_eq!(get("buffers", ""), Ok(Route::Buffers(Filter::default())));
+    assert_eq!(get("buffers.conf", ""), Ok(Route::Snippet(Filter::default())));
     for path in ["/", "status", "Status.json", "limits", "limits/", "rooms/", "sendfile/cache/"] {
         assert_eq!(get(path, ""), Err(Refusal::NoSuchPath), "{path}");
     }
@@ -63,9 +63,9 @@ fn arguments_say_more_precisely_what() {
     assert_eq!(get("limits/one", "top=%32%35%36"), heaviest(256));
     let session = Ok(Route::Session { room: b"shop", session: 0x0123_4567_89ab_cdef });
     assert_eq!(get("rooms/shop", "session=0123456789abcDEF"), session);
-    let place = Place { server: Some(b"a".to_vec()), location: Some(b"= /x".to_vec()) };
-    assert_eq!(get("buffers", "server=a&location=%3D%20/x"), Ok(Route::Buffers(place.clone())));
-    assert_eq!(get("buffers.conf", "location== /x&server=a"), Ok(Route::Snippet(place)));
+    let filter = Filter { server: Some(b"a".to_vec()), location: Some(b"= /x".to_vec()) };
+    assert_eq!(get("buffers", "server=a&location=%3D%20/x"), Ok(Route::Buffers(filter.clone())));
+    assert_eq!(get("buffers.conf", "location== /x&server=a"), Ok(Route::Snippet(filter)));
 }
 
 #[test]
@@ -164,9 +164,10 @@ fn refusals_are_sentences() {
 /// Percent-encodes the bytes for which `escapes` is true, and those that an argument cannot have as they are.
 fn encode(bytes: &[u8], escapes: impl Fn(u8) -> bool) -> String {
     let encode = |byte: &u8| match *byte {
-        plain @ b'!'..=b'~' if !matches!(plain, b'%' | b'&') && !escapes(plain) => {
+        plain @ b'!'..=b'~' if !matches!(plain, b'%' | b'&' | b'+') && !escapes(plain) => {
             char::from(plain).to_string()
         }
+        b' ' if !escapes(b' ') => "+".to_owned(),
         byte => format!("%{byte:02x}"),
     };
     bytes.iter().map(encode).collect()

@@ -15,6 +15,33 @@ pub struct Buffers {
     pub unmeasured: u64,
 }
 
+/// Of which locations and servers something is to be told; `None`: of any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// The first name of the server.
+    pub server: Option<Vec<u8>>,
+    /// The location, as it is written; without a name, the server itself. With one, no server's header is told, which
+    /// no location can set.
+    pub location: Option<Vec<u8>>,
+}
+
+impl Buffers {
+    /// What a filter takes of it. `None`: it names what is not measured.
+    pub fn only(mut self, filter: &Filter) -> Option<Self> {
+        let Filter { server, location } = filter;
+        if server.is_none() && location.is_none() {
+            return Some(self);
+        }
+        let is_of = |wanted: &Option<Vec<u8>>, name: &[u8]| {
+            wanted.as_ref().is_none_or(|wanted| wanted == name)
+        };
+        self.locations.retain(|it| is_of(server, &it.server) && is_of(location, &it.location));
+        self.servers.retain(|it| is_of(server, &it.server) && is_of(location, b""));
+        let is_empty = self.locations.is_empty() && self.servers.is_empty();
+        (!is_empty).then_some(self)
+    }
+}
+
 /// What the host allows. `None`: it could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Host {
@@ -78,6 +105,8 @@ pub struct Location {
     pub measured: Measured,
     /// What it is set to.
     pub settings: Settings,
+    /// How many more locations have this name in servers of this name, and are set otherwise.
+    pub set_otherwise: u64,
     /// `smart_buffers_budget`, in bytes.
     pub budget: u64,
 }
@@ -140,6 +169,8 @@ pub struct Server {
     pub client_header_buffer_size: Option<u64>,
     /// `large_client_header_buffers`.
     pub large_client_header_buffers: Option<Chain>,
+    /// How many more servers have this name, and are set otherwise.
+    pub set_otherwise: u64,
 }
 
 /// A number of buffers of one size.

@@ -7,7 +7,6 @@ use std::io::{self, Write};
 
 use super::buffers::Buffers;
 use super::{History, KeyState, Kind, Limit, Room, Series, SessionState, Status};
-use crate::core::advice::Filter;
 use crate::core::decimal::Decimal;
 use crate::core::histogram::Histogram;
 use crate::core::json::{object, Members, Object};
@@ -120,9 +119,9 @@ pub fn history(history: &History, out: &mut impl Write) -> io::Result<()> {
     })
 }
 
-/// `buffers`: what was measured of the buffers of what a filter takes, what they are set to, and what is advised.
-pub fn buffers(measured: &Buffers, filter: Filter, out: &mut impl Write) -> io::Result<()> {
-    document(out, |object| buffers::write_members(measured, filter, object))
+/// `buffers`: what was measured of buffers, what they are set to, and what is advised.
+pub fn buffers(measured: &Buffers, out: &mut impl Write) -> io::Result<()> {
+    document(out, |object| measured.write_members(object))
 }
 
 /// The answer to what cannot be answered.

@@ -64,7 +64,8 @@ fn is_decoded_again(bytes: &[u8]) {
     let mut encoded = String::from("key=");
     for byte in bytes {
         match byte {
-            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'+' => encoded.push(char::from(*byte)),
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => encoded.push(char::from(*byte)),
+            b' ' => encoded.push('+'),
             other => encoded += &format!("%{other:02X}"),
         }
     }

@@ -111,7 +111,7 @@ fn a_running_nginx_says_what_the_schema_and_prometheus_know() {
         ("session", &format!("rooms/r?session={active}")),
         ("session", &format!("rooms/r?session={waiting}")),
         ("buffers", "buffers"),
-        ("buffers", "buffers?server=none"),
+        ("error", "buffers?server=none"),
         ("error", "limits/%22%0A%ff%3Cscript%3E"),
         ("error", "rooms/r?session=0123456789abcdef"),
         ("error", "status.json?%22=<b>"),

@@ -22,7 +22,7 @@ const KEYS: [(&str, &str); 6] = [
     ("%ff%c3%28%ed%a0%80", "\u{fffd}\u{fffd}(\u{fffd}\u{fffd}\u{fffd}"),
     ("%22%7d%2c%22held%22%3afalse", "\"},\"held\":false"),
     ("%5c%5cu0000", "\\\\u0000"),
-    ("a+b", "a+b"),
+    ("a+b%2b", "a b+"),
 ];
 
 fn start() -> Nginx {

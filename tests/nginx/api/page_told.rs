@@ -6,6 +6,7 @@ use crate::common::browser::{Browser, Tab};
 use crate::common::scripted_status::Interface;
 use crate::common::statuses::{self, HOSTILE_NAMES};
 use ngx_http_smart_module::core::report::{History, Kind, Series, Status};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// The least contrast of a text with what is behind it, of all texts that are shown.
@@ -126,6 +127,44 @@ fn a_time_is_read_by_keys_as_well() {
     assert_content(&tab);
 }
 
+/// The same cases as those of the tool: both judge alike.
+#[test]
+fn each_problem_is_found_at_its_threshold() {
+    // The parts of the page's script that judge, beside it.
+    const SCRIPT: [&str; 3] = [
+        include_str!("../../../src/core/report/page/script/words.js"),
+        include_str!("../../../src/core/report/page/script/samples.js"),
+        include_str!("../../../src/core/report/page/script/problems.js"),
+    ];
+    let judged = "ahead = 0;
+    return (status, cases) => cases.map(({ before, after }) => {
+        const changed = (changes) => {
+            const changed = structuredClone(status);
+            for (const [path, value] of Object.entries(changes)) {
+                const names = path.split('/').slice(1), last = names.pop();
+                names.reduce((at, name) => at[name], changed)[last] = value;
+            }
+            return changed;
+        };
+        history = new Map();
+        answers = [[-10, before], [0, after]].map(([at, changes]) => ({ at: own() + at, status: changed(changes) }));
+        return problemsOf(answers[1].status).map(({ isBad, text }) => (isBad ? '! ' : '- ') + text);
+    })";
+    let script = SCRIPT.concat();
+    const STATUS: &str = include_str!("../../data/status/status.json");
+    const CASES: &str = include_str!("../../data/status/problems.json");
+    let (interface, browser) = (Interface::start(), Browser::start());
+    interface.tell(&well(), &history(&[]));
+    let tab = interface.visit(&browser);
+    let judge = format!("(() => {{ {script} {judged} }})()");
+    let found = tab.evaluate(&format!("{judge}({STATUS}, {CASES})"));
+    let cases: Vec<Value> = serde_json::from_str(CASES).expect("JSON");
+    for (case, found) in cases.iter().zip(found.as_array().expect("one for each")) {
+        assert_eq!(found, &case["problems"], "{case}");
+    }
+    assert!(cases.len() > 30);
+}
+
 #[test]
 fn without_scripts_it_says_where_the_same_is() {
     let (interface, browser) = (Interface::start(), Browser::start());
@@ -147,6 +186,9 @@ fn it_is_readable_on_each_screen() {
     let passed: Vec<_> = (0..180).map(|at| Some(at * 40)).collect();
     for (name, mut status) in [("well", well()), ("bad", statuses::full(b"shop"))] {
         status.limits[0].passed = 179 * 40;
+        if name == "bad" {
+            status.rooms[0].waiting = status.rooms[0].max_waiting;
+        }
         interface.tell(&status, &history(&passed));
         let tab = interface.visit(&browser);
         tab.wait_for("document.getElementById('buffers') !== null");

@@ -25,7 +25,7 @@ fn smoke_each_path_has_its_form() {
         ("rooms/r", JSON),
         ("buffers", JSON),
         ("buffers.conf", "text/plain; charset=utf-8"),
-        ("buffers?server=a&location=/b", JSON),
+        ("buffers?server=&location=/limited/", JSON),
     ] {
         let response = nginx.get(&format!("/smart/{path}"));
         assert_eq!(response.status, 200, "{path}: {}", response.text());
@@ -133,6 +133,20 @@ fn nothing_but_the_interface_is_needed() {
     }
     for path in ["", "metrics", "history.json"] {
         assert_eq!(nginx.get(&format!("/smart/{path}")).status, 200, "{path}");
+    }
+}
+
+#[test]
+fn a_location_is_asked_for_by_its_name_as_curl_encodes_it() {
+    let nginx = Setup::new().measured().location(r"~ \.a+b$", "return 204;").start();
+    for path in ["buffers", "buffers.conf"] {
+        let get = |query: &str| nginx.get(&format!("/smart/{path}?{query}"));
+        for query in ["location=~+%5c.a%2Bb%24", "location=~%20%5C.a%2bb$", "server=&location="] {
+            assert_eq!(get(query).status, 200, "{path}?{query}");
+        }
+        for query in ["location=~%20%5c.a+b%24", "server=other", "server=other&location="] {
+            assert_refused(&get(query), 404, "no such server or location is measured");
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::common::advised;
 use crate::common::numbers::Numbers;
 use crate::common::setup::Setup;
-use ngx_http_smart_module::core::advice::{of_location, of_server, write_snippet, Filter, State};
+use ngx_http_smart_module::core::advice::{of_location, of_server, write_snippet, State};
 use ngx_http_smart_module::core::report::buffers::{
     Buffers, Chain, Host, Location, Protocol, UpstreamSettings,
 };
@@ -13,9 +13,9 @@ use ngx_http_smart_module::core::report::buffers::{
 /// How many locations of each protocol, and of none.
 const LOCATIONS: usize = 120;
 
-fn snippet(buffers: &Buffers, filter: Filter) -> String {
+fn snippet(buffers: &Buffers) -> String {
     let mut text = Vec::new();
-    write_snippet(buffers, filter, &mut text).expect("memory");
+    write_snippet(buffers, &mut text).expect("memory");
     String::from_utf8(text).expect("ASCII")
 }
 
@@ -85,9 +85,7 @@ fn nginx_accepts_every_advice_in_its_location() {
             changes += usize::from(of_location(&location, &host).state == State::Change);
             let buffers = Buffers { host, locations: vec![location], ..Buffers::default() };
             let [location] = &buffers.locations[..] else { unreachable!() };
-            let path = Some(&location.location[..]);
-            let advised =
-                snippet(&buffers, Filter { server: Some(b"example.com"), location: path });
+            let advised = snippet(&buffers);
             let now = directives(location, &advised);
             writeln!(text, "location /{place} {{\n{}\n{now}\n{advised}}}", pass(protocol))
                 .expect("memory");
@@ -105,7 +103,7 @@ fn nginx_accepts_every_advice_in_its_server() {
         let server = advised::some_server(&mut numbers);
         changes += usize::from(of_server(&server).state == State::Change);
         let buffers = Buffers { servers: vec![server], ..Buffers::default() };
-        let advised = snippet(&buffers, Filter::default());
+        let advised = snippet(&buffers);
         writeln!(text, "server {{ server_name s{place}; listen 127.0.0.1:9;\n{advised}}}")
             .expect("memory");
     }
@@ -125,7 +123,7 @@ fn nginx_accepts_the_name_of_any_location_in_a_comment() {
         location.settings.upstream = None;
         let buffers =
             Buffers { host: Host::default(), locations: vec![location], ..Buffers::default() };
-        let advised = snippet(&buffers, Filter::default());
+        let advised = snippet(&buffers);
         writeln!(text, "location /{place} {{ proxy_pass http://127.0.0.1:9;\n{advised}}}")
             .expect("memory");
     }

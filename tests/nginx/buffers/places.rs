@@ -101,7 +101,7 @@ fn an_answer_belongs_to_who_has_passed_the_request_on() {
     assert_eq!(nginx.get("/application/").body.len(), 3000);
     let passed = nginx.location_after("/application/", 1)["measured"].clone();
     assert_eq!(passed["upstream"]["protocol"], "proxy");
-    assert_sizes(&passed["upstream"]["response"], &[0]);
+    assert_eq!(passed["upstream"]["response"]["count"], 0, "it had no body");
     assert_eq!(passed["response"]["count"], 0);
     let kept = nginx.location("/kept/");
     assert_eq!(
@@ -189,6 +189,33 @@ fn servers_of_one_name_are_one() {
 }
 
 #[test]
+fn of_servers_of_one_name_those_are_told_that_pass_requests_on() {
+    let (upstreams, redirecting, other) = (Upstreams::start(), Port::reserve(), Port::reserve());
+    let passing = |buffers: &str| {
+        format!("server_name both; location /in/ {{ {buffers} {} }}", upstreams.pass("proxy"))
+    };
+    let redirects = "server_name both; location /in/ { return 301 /elsewhere; }";
+    let setup = Setup::new().measured().http(&listening(&redirecting, redirects));
+    let nginx = setup.server(&passing("proxy_buffers 9 16k;")).start();
+    let settings = || {
+        let location = nginx.location_of("both", "/in/");
+        let buffers = location["settings"]["proxy_buffers"]["number"].as_u64();
+        let remarks = location["advice"]["remarks"].to_string();
+        (buffers, remarks.contains("1 more of this name is set otherwise"))
+    };
+    assert_eq!(Client::connect(redirecting.number()).get("/in/").status, 301);
+    assert_eq!(nginx.get(&format!("/in/?{}", asking_for(100, 1))).status, 200);
+    wait_until("both", || nginx.location_of("both", "/in/")["requests"] == 2);
+    assert_eq!(settings(), (Some(9), false));
+
+    let another = listening(&other, &passing("proxy_buffers 5 4k;"));
+    let first = "smart_buffers on;\n";
+    nginx.reconfigure(|text| text.replacen(first, &format!("{first}{another}"), 1));
+    nginx.reload();
+    wait_until("the other", || settings() == (Some(5), true));
+}
+
+#[test]
 fn an_answer_of_a_cache_that_was_asked_about_is_the_upstreams() {
     let upstreams = Upstreams::start();
     let setup = Setup::new().measured();
@@ -216,4 +243,30 @@ fn an_answer_of_a_cache_that_was_asked_about_is_the_upstreams() {
     let measured = nginx.location_after("/", 4)["measured"].clone();
     assert_sizes(&measured["upstream"]["response"], &[5000, 5000]);
     assert_sizes(&measured["response"], &[5000, 5000]);
+}
+
+#[test]
+fn an_answer_of_a_cache_in_place_of_a_dead_upstream_is_no_header_that_was_too_big() {
+    let backend = Setup::without_module().document("page", &[b'p'; 3000]).start();
+    let setup = Setup::new().measured();
+    let cache = setup.prefix().join("temp/cache").display().to_string();
+    let nginx = setup
+        .http(&format!("proxy_cache_path {cache} keys_zone=answers:1m;\n"))
+        .location(
+            "/",
+            &format!(
+                "proxy_cache answers; proxy_cache_valid 200 1s; proxy_cache_use_stale error;
+                add_header X-Cache $upstream_cache_status; proxy_pass http://127.0.0.1:{};",
+                backend.port()
+            ),
+        )
+        .start();
+    assert_eq!(nginx.get("/page").header("X-Cache"), Some("MISS"));
+    drop(backend);
+    wait_until("an answer that is too old", || {
+        nginx.get("/page").header("X-Cache") == Some("STALE")
+    });
+    wait_until("its count", || nginx.location("/")["requests"].as_u64() > Some(1));
+    let upstream = nginx.location("/")["measured"]["upstream"].clone();
+    assert_eq!((&upstream["header"]["count"], &upstream["header_too_big"]), (&json!(1), &json!(0)));
 }

@@ -29,7 +29,7 @@ pub fn share(part: f64) -> String {
     match part * 100.0 {
         percent @ 9.95.. => format!("{percent:.0} %"),
         percent if percent > 0.0 && percent < 0.1 => "<0.1 %".to_owned(),
-        percent => format!("{percent:.1} %"),
+        percent => format!("{} %", (percent * 10.0).round() / 10.0),
     }
 }
 
@@ -89,7 +89,7 @@ mod tests {
         let rates = [0.0, 0.001, 0.25, 0.999, 3.25, 99.96, 12_345.6].map(rate);
         assert_eq!(rates, ["0", "<0.01", "0.25", "1.0", "3.2", "100", "12,346"]);
         let shares = [0.0, 0.0001, 0.042, 0.0996, 1.0].map(share);
-        assert_eq!(shares, ["0.0 %", "<0.1 %", "4.2 %", "10 %", "100 %"]);
+        assert_eq!(shares, ["0 %", "<0.1 %", "4.2 %", "10 %", "100 %"]);
         let latencies = [0.0, 0.000_001, 0.000_31, 0.0123, 2.0].map(latency);
         assert_eq!(latencies, ["0 ms", "<0.01 ms", "0.31 ms", "12 ms", "2.0 s"]);
         let durations = [0.0, 9.96, 59.6, 200.0, 3600.0 * 5.5, 86400.0 * 3.5].map(duration);

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::QUANTILES;
-use crate::core::advice::{self, Advice, Directive, Effect, Filter, State, SAMPLES_MIN};
+use crate::core::advice::{self, Advice, Directive, Effect, State, SAMPLES_MIN};
 use crate::core::decimal::Decimal;
 use crate::core::histogram::Histogram;
 use crate::core::json::{Members, Object};
@@ -14,24 +14,13 @@ use crate::core::report::buffers::{
 
 impl Members for Buffers {
     fn write_members(&self, object: &mut Object) -> io::Result<()> {
-        write_members(self, Filter::default(), object)
+        object
+            .member("host", &self.host)?
+            .member("unmeasured", &self.unmeasured)?
+            .objects("locations", &self.locations, |it, object| location(it, &self.host, object))?
+            .objects("servers", &self.servers, server)?;
+        Ok(())
     }
-}
-
-/// Writes the members of those locations and servers that a filter takes.
-pub(super) fn write_members(
-    buffers: &Buffers,
-    filter: Filter,
-    object: &mut Object,
-) -> io::Result<()> {
-    let locations = buffers.locations.iter().filter(|location| filter.takes_location(location));
-    let servers = buffers.servers.iter().filter(|server| filter.takes_server(server));
-    object
-        .member("host", &buffers.host)?
-        .member("unmeasured", &buffers.unmeasured)?
-        .objects("locations", locations, |it, object| location(it, &buffers.host, object))?
-        .objects("servers", servers, server)?;
-    Ok(())
 }
 
 fn location(location: &Location, host: &Host, object: &mut Object) -> io::Result<()> {

@@ -28,7 +28,8 @@ const effects = ({ memory_before_bytes, memory_after_bytes, one_buffer_before, o
 
 const place = (kind, item, requests, rows) => {
   const { state, samples, needed, directives, remarks, effect } = item.advice;
-  const query = "?server=" + encodeURIComponent(item.server) + (kind === "location" ? "&location=" + encodeURIComponent(item.location) : "");
+  // Without a location's name: what belongs into the server.
+  const query = "?server=" + encodeURIComponent(item.server) + "&location=" + encodeURIComponent(item.location ?? "");
   const few = state === "too_few_samples" ? ` (${count(samples)} of ${count(needed)})` : "";
   return make("details", { key: kind + " " + item.server + " " + item.location, class: "place" },
     make("summary", null,

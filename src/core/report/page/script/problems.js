@@ -1,4 +1,5 @@
-// What is wrong, the worst first.
+// What is wrong, the worst first: `ngx-smart status` judges alike, by src/bin/ngx-smart/status/verdict.rs. Both are
+// tested with tests/data/status/problems.json.
 
 const FAILED = ["error", "timeout", "invalid"];
 const failuresOf = (totals) => FAILED.reduce((sum, outcome) => sum + totals[outcome], 0);
@@ -12,7 +13,7 @@ const panics = ({ panics: all }) => {
   if (!all) return [];
   const recent = lately(ofAnswers((status) => status), (totals) => totals.panics);
   const when = recent ? `, ${count(recent)} of them in the last minute` : "";
-  return [problem(true, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
+  return [problem(recent > 0, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
 };
 
 const lookupProblems = ({ sendfile }) => {
@@ -20,13 +21,14 @@ const lookupProblems = ({ sendfile }) => {
   const found = [];
   const samples = samplesOf("sendfile");
   const failed = lately(samples, failuresOf), asked = lately(samples, asksOf), stale = lately(samples, ({ stale }) => stale);
+  const isMany = failed > 0 && failed >= asked / 100;
   // Anybody may ask for what is invalid.
-  if (failed > lately(samples, ({ invalid }) => invalid) || failed > asked / 100) {
+  if (isMany || failed > lately(samples, ({ invalid }) => invalid)) {
     const parts = FAILED.map((outcome) => [lately(samples, (totals) => totals[outcome]), outcome]).filter(([by]) => by);
     const named = parts.map(([by, outcome]) => count(by) + " " + outcome).join(", ");
-    found.push(problem(failed > asked / 100, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
+    found.push(problem(isMany, "lookups", "failed", `Lookups fail: ${share(failed, asked)} in the last minute (${named})`));
   }
-  for (const [at, { address, connections }] of sendfile.servers.entries()) {
+  for (const { address, connections } of sendfile.servers) {
     const totals = ofAnswers((status) => status.sendfile?.servers.find((server) => server.address === address));
     const failures = lately(totals, (server) => server.failures), timeouts = lately(totals, (server) => server.timeouts);
     if (!failures && !timeouts) continue;
@@ -46,7 +48,7 @@ const limitProblems = ({ limits }) =>
     const all = rejected + lately(samples, ({ passed, delayed }) => passed + delayed);
     const totals = ofAnswers((status) => status.limits[name]);
     const inDebt = lately(totals, ({ evicted_in_debt: evicted }) => evicted);
-    if (rejected > all / 10)
+    if (rejected >= 10 && rejected >= all / 10)
       found.push(problem(rejected >= all / 2, "limits", "rejected " + name, `Limit ${name} rejects ${share(rejected, all)} of its requests`));
     if (inDebt) found.push(problem(true, "limits", "evicted " + name, `Limit ${name} forgot ${plural(inDebt, "key")} that still owed: its zone is too small`));
     else if (limit.keys >= 0.9 * limit.capacity)
@@ -73,24 +75,26 @@ const roomProblems = ({ rooms }) =>
     return found;
   });
 
-// Whether a number is more than that part of what was measured often enough.
-const isMuch = (number, { count: all }, part) => all >= 100 && number > all / part;
+// Whether a number is at least that part of all, of which there are enough.
+const isMuch = (number, all, part) => all >= 100 && number >= all / part;
 
 const bufferProblems = ({ buffers }) => {
   if (!buffers) return [];
   const found = [];
   const find = (item, kind, text) => found.push(problem(false, "buffers", kind + " " + placeOf(item), `${placeOf(item)}: ${text}`));
-  for (const item of buffers.locations) {
+  // What the advice has found to be right is no problem, whatever was counted before it was followed.
+  const mayBeWrong = ({ advice }) => advice.state !== "fine";
+  for (const item of buffers.locations.filter(mayBeWrong)) {
     const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
     const { spilled, response, header_too_big: tooBig } = upstream;
     if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer`);
-    if (isMuch(spilled, response, 20)) find(item, "spilled", `${share(spilled, response.count)} of the responses go through a file`);
-    if (isMuch(bodies, body, 20)) find(item, "bodies", `${share(bodies, body.count)} of the request bodies go through a file`);
+    if (isMuch(spilled, response.count, 20)) find(item, "spilled", `${share(spilled, response.count)} of the responses go through a file`);
+    if (isMuch(bodies, body.count, 20)) find(item, "bodies", `${share(bodies, body.count)} of the request bodies go through a file`);
   }
-  for (const item of buffers.servers) {
+  for (const item of buffers.servers.filter(mayBeWrong)) {
     const { header, header_too_big: tooBig } = item;
     // One client's huge cookie is no fault of the server.
-    if (isMuch(tooBig, header, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffers`);
+    if (isMuch(tooBig, header.count + tooBig, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffer`);
   }
   if (buffers.unmeasured)
     found.push(problem(false, "buffers", "unmeasured", `${plural(buffers.unmeasured, "location")} not measured: smart_buffers_zone is too small`));
