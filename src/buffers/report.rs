@@ -4,7 +4,7 @@ use super::conf::{MainConf, Measured, Modules};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::core::report::buffers::{
-    Buffers, Location, Protocol, Server, Settings, Upstream, UpstreamSettings,
+    Buffers, Location, Server, Settings, Upstream, UpstreamSettings,
 };
 use crate::nginx::level::Level;
 use crate::nginx::module::running_main_conf;
@@ -36,7 +36,7 @@ fn location(main: &MainConf, records: &Records<'_>, one: &Measured) -> Location 
     Location {
         server: one.level.server_name().as_bytes().to_vec(),
         location: one.name.clone(),
-        settings: settings(&main.modules, one.level, &measured.upstream.by_protocol),
+        settings: settings(&main.modules, one.level, &measured.upstream),
         measured,
         budget: one.budget as u64,
     }
@@ -62,11 +62,11 @@ fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
 }
 
 /// What a location is set to; of the protocols the one that most answers came by.
-fn settings(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Settings {
+fn settings(modules: &Modules, level: Level, measured: &Upstream) -> Settings {
     let gzip = modules.gzip.as_ref().and_then(|gzip| level.gzip(gzip.module));
     Settings {
         client_body_buffer_size: Some(level.client_body_buffer_size()),
-        upstream: upstream(modules, level, by_protocol),
+        upstream: upstream(modules, level, measured),
         gzip: gzip.map(|(is_on, _)| is_on),
         gzip_buffers: gzip.map(|(_, buffers)| buffers),
         output_buffers: modules.copy.and_then(|module| level.output_buffers(module)),
@@ -74,10 +74,9 @@ fn settings(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Settings
     }
 }
 
-fn upstream(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Option<UpstreamSettings> {
-    let answers = |protocol: Protocol| by_protocol[protocol.index()];
-    let most = modules.upstreams.iter().max_by_key(|(protocol, _)| answers(*protocol));
-    let (protocol, module) = most.filter(|(protocol, _)| answers(*protocol) > 0)?;
+fn upstream(modules: &Modules, level: Level, measured: &Upstream) -> Option<UpstreamSettings> {
+    let most = measured.protocol()?;
+    let (protocol, module) = modules.upstreams.iter().find(|(protocol, _)| *protocol == most)?;
     level.upstream(*protocol, module)
 }
 
