@@ -8,8 +8,8 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::histogram::{self, Histogram};
-use super::Word;
 use crate::core::report::buffers::Protocol;
+use crate::shm::{self, Word};
 
 /// "smartBF" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"smartBF\x01");
@@ -81,12 +81,8 @@ impl<'a> Records<'a> {
     pub fn create(words: &'a [Word]) -> Option<Self> {
         let records = Self(words);
         records.at(0)?;
-        // Fresh memory is all zero, and stays untouched: a record costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[0].store(MAGIC, Release);
+        shm::clear(words, HEADER);
+        shm::seal(words, MAGIC);
         Some(records)
     }
 
@@ -94,9 +90,7 @@ impl<'a> Records<'a> {
     pub fn open(words: &'a [Word]) -> Option<Self> {
         let records = Self(words);
         records.at(0)?;
-        let is_ours =
-            words[0].load(Acquire) == MAGIC && words[1].load(Relaxed) == words.len() as u64;
-        is_ours.then_some(records)
+        shm::is_sealed(words, MAGIC).then_some(records)
     }
 
     /// For how many there is room.

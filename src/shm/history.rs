@@ -11,9 +11,9 @@ mod tests;
 use std::sync::atomic::fence;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::Word;
 use crate::core::report::{Kind, Series};
 use crate::core::NoMemory;
+use crate::shm::{self, Word};
 
 /// How many samples of a series are kept.
 pub const SAMPLES: usize = 180;
@@ -58,22 +58,16 @@ pub struct Sample<'a> {
 impl<'a> History<'a> {
     /// Formats `words` as an empty history. `None`: there are too few.
     pub fn create(words: &'a [Word]) -> Option<Self> {
-        let header = words.get(..HEADER)?;
-        // Fresh memory is all zero, and stays untouched.
-        if header.iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[0].store(MAGIC, Release);
+        words.get(..HEADER)?;
+        shm::clear(words, HEADER);
+        shm::seal(words, MAGIC);
         Self::open(words)
     }
 
     /// The history that [`Self::create`] has made of `words`. `None`: these words are none of this layout and size.
     pub fn open(words: &'a [Word]) -> Option<Self> {
         let (header, series) = words.split_at_checked(HEADER)?;
-        let is_ours = header[0].load(Acquire) == MAGIC;
-        (is_ours && header[1].load(Relaxed) == words.len() as u64)
-            .then_some(Self { header, series })
+        shm::is_sealed(words, MAGIC).then_some(Self { header, series })
     }
 
     fn last_tick(&self) -> &'a Word {

@@ -70,11 +70,6 @@ impl<'a> Area<'a> {
         Self { index, ring, head: &head[0], tally: Tally::new(tally, &head[1], ring.len()) }
     }
 
-    /// Makes the index name nothing, while nobody else is there.
-    pub fn format(&self) {
-        self.index.iter().for_each(|word| word.store(0, Relaxed));
-    }
-
     /// When the entry of a key was written, and its path.
     pub fn get(&self, hash: u64, lookup: Lookup<'_>, path: &mut Vec<u8>) -> Option<u64> {
         let (slot, entry) = self.find(hash, lookup, Some(path))?;
