@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use crate::core::report::{Kind, Series};
 use crate::core::NoMemory;
-use crate::shm::{self, Word};
+use crate::shm::{self, packed, unpacked, Word};
 
 /// How many samples of a series are kept.
 pub const SAMPLES: usize = 180;
@@ -181,7 +181,7 @@ impl<'a> Slot<'a> {
         self.identity().store(0, Relaxed);
         fence(Release);
         self.last().store(0, Relaxed);
-        let name = self.name().iter().zip(name_words(sample.name));
+        let name = self.name().iter().zip(packed(sample.name));
         name.for_each(|(word, part)| word.store(part, Relaxed));
         self.identity().store(generation << GENERATION | who(sample), Release);
         self.owned()
@@ -197,14 +197,6 @@ fn who(sample: &Sample<'_>) -> u64 {
     (kind << 8 | sample.name.len()) as u64
 }
 
-fn name_words(name: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    name.chunks(size_of::<Word>()).map(|part| {
-        let mut bytes = [0; size_of::<Word>()];
-        bytes[..part.len()].copy_from_slice(part);
-        u64::from_le_bytes(bytes)
-    })
-}
-
 /// A series, by the identity that it had when it was looked at. Whoever was held up so long that it belongs to another
 /// one now writes what the other one does not take for its own, and reads nothing.
 #[derive(Clone, Copy)]
@@ -215,7 +207,7 @@ struct Owned<'a> {
 
 impl Owned<'_> {
     fn is_of(&self, sample: &Sample<'_>) -> bool {
-        let mut name = self.slot.name().iter().zip(name_words(sample.name));
+        let mut name = self.slot.name().iter().zip(packed(sample.name));
         self.identity & ((1 << GENERATION) - 1) == who(sample)
             && name.all(|(word, part)| word.load(Relaxed) == part)
     }
@@ -246,7 +238,7 @@ impl Owned<'_> {
         let Some(&kind) = KINDS.get(self.identity as usize >> 8 & 0xff) else { return Ok(None) };
         let mut name = Vec::new();
         name.try_reserve_exact(NAME_MAX).map_err(|_| NoMemory)?;
-        name.extend(self.slot.name().iter().flat_map(|word| word.load(Relaxed).to_le_bytes()));
+        name.extend(unpacked(self.slot.name()));
         name.truncate(self.identity as usize & 0xff);
         let mut samples = Vec::new();
         samples.try_reserve_exact(SAMPLES).map_err(|_| NoMemory)?;

@@ -49,3 +49,18 @@ fn is_sealed(words: &[Word], magic: u64) -> bool {
     matches!(words, [first, length, ..]
         if first.load(Acquire) == magic && length.load(Relaxed) == words.len() as u64)
 }
+
+/// Bytes as words, the last of which is filled up with zeros.
+fn packed(bytes: &[u8]) -> impl Iterator<Item = u64> + '_ {
+    bytes.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        u64::from_le_bytes(word)
+    })
+}
+
+/// The bytes of words, with what the last is filled up with.
+#[cfg(not(shuttle))]
+fn unpacked(words: &[Word]) -> impl Iterator<Item = u8> + '_ {
+    words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes())
+}
