@@ -12,6 +12,7 @@ use super::handler::Handler;
 use super::{history, zone};
 use crate::nginx::conf::{Conf, Refusal};
 use crate::nginx::guard::count_panics_in;
+use crate::nginx::level::Level;
 use crate::nginx::module::{self, main_conf, own, Directive};
 use crate::nginx::{content, time_of_day};
 
@@ -55,7 +56,7 @@ impl module::Module for Module {
         outer: &LocationConf,
         inner: &mut LocationConf,
     ) -> Result<(), Refusal> {
-        if outer.access.is_some() && content::is_part(cf) {
+        if outer.access.is_some() && Level::being_merged(cf).is_nameless() {
             inner.access = outer.access;
             content::inherit::<Handler>(cf);
         }

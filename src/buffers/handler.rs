@@ -73,7 +73,7 @@ fn measure_body(r: Request, record: Record<'_>) {
 fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> bool {
     match upstream.answer() {
         Some(answer) => {
-            record.count_protocol(passer.protocol.index());
+            record.count_protocol(passer.protocol);
             record.sizes(Size::UpstreamHeader).add(answer.header);
             if answer.is_spilled {
                 record.count(Counter::UpstreamSpilled);
@@ -87,7 +87,7 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
         }
         None => {
             if let Some(size) = upstream.header_was_too_big_for() {
-                record.count_protocol(passer.protocol.index());
+                record.count_protocol(passer.protocol);
                 let (count, largest) =
                     (Counter::UpstreamHeaderTooBig, Counter::UpstreamHeaderTooBigFor);
                 record.count_too_big(count, largest, size);

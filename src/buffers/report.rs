@@ -4,7 +4,7 @@ use super::conf::{MainConf, Measured, Modules};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::core::report::buffers::{
-    Buffers, Location, Protocol, Server, Settings, Upstream, UpstreamSettings,
+    Buffers, Location, Server, Settings, Upstream, UpstreamSettings,
 };
 use crate::nginx::level::Level;
 use crate::nginx::module::running_main_conf;
@@ -33,7 +33,7 @@ fn unmeasured(main: &MainConf, records: &Records<'static>) -> u64 {
 fn location(main: &MainConf, records: &Records<'static>, one: &Measured) -> Location {
     let measured = record(records, one).map(measured).unwrap_or_default();
     let levels = one.levels();
-    let settings = |level: &Level| settings(&main.modules, *level, &measured.upstream.by_protocol);
+    let settings = |level: &Level| settings(&main.modules, *level, &measured.upstream);
     let (settings, set_otherwise) = first_of(levels.iter().map(settings)).unwrap_or_default();
     Location {
         server: server_name(&levels),
@@ -85,11 +85,11 @@ fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
 }
 
 /// What a location is set to; of the protocols the one that most answers came by.
-fn settings(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Settings {
+fn settings(modules: &Modules, level: Level, measured: &Upstream) -> Settings {
     let gzip = modules.gzip.as_ref().and_then(|gzip| level.gzip(gzip.module));
     Settings {
         client_body_buffer_size: Some(level.client_body_buffer_size()),
-        upstream: upstream(modules, level, by_protocol),
+        upstream: upstream(modules, level, measured),
         gzip: gzip.map(|(is_on, _)| is_on),
         gzip_buffers: gzip.map(|(_, buffers)| buffers),
         output_buffers: modules.copy.and_then(|module| level.output_buffers(module)),
@@ -97,10 +97,9 @@ fn settings(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Settings
     }
 }
 
-fn upstream(modules: &Modules, level: Level, by_protocol: &[u64; 5]) -> Option<UpstreamSettings> {
-    let answers = |protocol: Protocol| by_protocol[protocol.index()];
-    let most = modules.upstreams.iter().max_by_key(|(protocol, _)| answers(*protocol));
-    let (protocol, module) = most.filter(|(protocol, _)| answers(*protocol) > 0)?;
+fn upstream(modules: &Modules, level: Level, measured: &Upstream) -> Option<UpstreamSettings> {
+    let most = measured.protocol()?;
+    let (protocol, module) = modules.upstreams.iter().find(|(protocol, _)| *protocol == most)?;
     level.upstream(*protocol, module)
 }
 

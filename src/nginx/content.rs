@@ -8,6 +8,7 @@ use nginx_sys::{
 use super::answer::{self, Answer};
 use super::conf::{Conf, Refusal};
 use super::guard::guard;
+use super::level::is_regular_expression;
 use super::phase::INTERNAL_SERVER_ERROR;
 use super::request::Request;
 use super::reserve;
@@ -30,7 +31,7 @@ pub trait ContentHandler: 'static {
 /// The location is not given by a prefix, so that nothing can be asked for under it.
 pub fn serve<H: ContentHandler>(cf: Conf) -> Result<(), Refusal> {
     let location = location(cf);
-    if location.exact_match() != 0 || location.named() != 0 || is_regex(location) {
+    if location.exact_match() != 0 || location.named() != 0 || is_regular_expression(location) {
         let name = &cf.args()[0];
         return Err(format!(
             "\"{name}\" needs a location of a prefix, it cannot be in one with \"=\" or \"@\" \
@@ -45,27 +46,11 @@ pub fn serve<H: ContentHandler>(cf: Conf) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether the location whose configuration is being merged is an `if` or a `limit_except` of the outer one.
-pub fn is_part(cf: Conf) -> bool {
-    location(cf).noname() != 0
-}
-
 /// Has a `limit_except`, which inherits no handler, go on with that of its location.
 pub fn inherit<H: ContentHandler>(cf: Conf) {
     let location = location(cf);
     if location.lmt_excpt() != 0 && location.handler.is_none() {
         location.handler = Some(run::<H>);
-    }
-}
-
-fn is_regex(_location: &ngx_http_core_loc_conf_t) -> bool {
-    #[cfg(ngx_feature = "pcre")]
-    {
-        !_location.regex.is_null()
-    }
-    #[cfg(not(ngx_feature = "pcre"))]
-    {
-        false
     }
 }
 

@@ -109,21 +109,10 @@ impl Level {
         let modifier: &[u8] = match location {
             _ if location.exact_match() != 0 => b"= ",
             _ if location.noregex() != 0 => b"^~ ",
-            _ if self.is_regular_expression() => b"~ ",
+            _ if is_regular_expression(location) => b"~ ",
             _ => b"",
         };
         [modifier, location.name.as_bytes()].concat()
-    }
-
-    fn is_regular_expression(&self) -> bool {
-        #[cfg(ngx_feature = "pcre")]
-        {
-            !self.location().regex.is_null()
-        }
-        #[cfg(not(ngx_feature = "pcre"))]
-        {
-            false
-        }
     }
 
     /// `client_body_buffer_size`.
@@ -189,6 +178,18 @@ impl Level {
 
     fn known<T>(&self, module: &ngx_module_t) -> Option<*const T> {
         KNOWN.contains(&nginx_version).then(|| self.conf::<T>(module))
+    }
+}
+
+/// Whether a location is given by a regular expression.
+pub fn is_regular_expression(_location: &ngx_http_core_loc_conf_t) -> bool {
+    #[cfg(ngx_feature = "pcre")]
+    {
+        !_location.regex.is_null()
+    }
+    #[cfg(not(ngx_feature = "pcre"))]
+    {
+        false
     }
 }
 

@@ -8,7 +8,8 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use super::histogram::{self, Histogram};
-use super::Word;
+use crate::core::report::buffers::Protocol;
+use crate::shm::{self, Word};
 
 /// "smartBF" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"smartBF\x01");
@@ -40,11 +41,11 @@ pub enum Counter {
     RequestHeaderTooBig,
     /// The largest buffer that one of them was too big for, in bytes.
     RequestHeaderTooBigFor,
-    /// Answers of upstreams, by protocol: the first of five counters.
+    /// Answers of upstreams, by protocol: the first of as many counters.
     Protocols,
 }
 
-const _: () = assert!(Counter::Protocols as usize + 5 <= COUNTERS);
+const _: () = assert!(Counter::Protocols as usize + Protocol::ALL.len() <= COUNTERS);
 
 /// What has a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +81,8 @@ impl<'a> Records<'a> {
     pub fn create(words: &'a [Word]) -> Option<Self> {
         let records = Self(words);
         records.at(0)?;
-        // Fresh memory is all zero, and stays untouched: a record costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[0].store(MAGIC, Release);
+        shm::clear(words, HEADER);
+        shm::seal(words, MAGIC);
         Some(records)
     }
 
@@ -93,9 +90,7 @@ impl<'a> Records<'a> {
     pub fn open(words: &'a [Word]) -> Option<Self> {
         let records = Self(words);
         records.at(0)?;
-        let is_ours =
-            words[0].load(Acquire) == MAGIC && words[1].load(Relaxed) == words.len() as u64;
-        is_ours.then_some(records)
+        shm::is_sealed(words, MAGIC).then_some(records)
     }
 
     /// For how many there is room.
@@ -172,10 +167,10 @@ impl<'a> Record<'a> {
         self.0[1 + largest as usize].fetch_max(size, Relaxed);
     }
 
-    /// Counts one more answer of a protocol, which is a number below 5.
+    /// Counts one more answer of a protocol.
     #[inline]
-    pub fn count_protocol(&self, protocol: usize) {
-        self.0[1 + Counter::Protocols as usize + protocol.min(4)].fetch_add(1, Relaxed);
+    pub fn count_protocol(&self, protocol: Protocol) {
+        self.0[1 + Counter::Protocols as usize + protocol as usize].fetch_add(1, Relaxed);
     }
 
     /// How many there were.
@@ -183,10 +178,10 @@ impl<'a> Record<'a> {
         self.0[1 + counter as usize].load(Relaxed)
     }
 
-    /// How many answers there were of each protocol.
-    pub fn protocols(&self) -> [u64; 5] {
-        std::array::from_fn(|protocol| {
-            self.0[1 + Counter::Protocols as usize + protocol].load(Relaxed)
+    /// How many answers there were of each protocol, in the order of [`Protocol::ALL`].
+    pub fn protocols(&self) -> [u64; Protocol::ALL.len()] {
+        Protocol::ALL.map(|protocol| {
+            self.0[1 + Counter::Protocols as usize + protocol as usize].load(Relaxed)
         })
     }
 
@@ -231,7 +226,7 @@ mod tests {
         let record = records.claim(1).expect("free");
         let (count, largest) = (Counter::RequestHeaderTooBig, Counter::RequestHeaderTooBigFor);
         [4096, 8192, 1024].into_iter().for_each(|size| record.count_too_big(count, largest, size));
-        (0..5).for_each(|protocol| record.count_protocol(protocol));
+        Protocol::ALL.into_iter().for_each(|protocol| record.count_protocol(protocol));
         let sizes = [
             Size::RequestHeader,
             Size::RequestBody,
@@ -246,7 +241,7 @@ mod tests {
         }
         assert_eq!((record.counted(count), record.counted(largest)), (3, 8192));
         assert_eq!(record.counted(Counter::UpstreamHeaderTooBigFor), 0);
-        assert_eq!(record.protocols(), [1; 5]);
+        assert_eq!(record.protocols(), [1; Protocol::ALL.len()]);
         for (value, size) in sizes.into_iter().enumerate() {
             let read = record.sizes(size).read();
             assert_eq!((read.count(), read.quantile(1)), (2, Some(value as u64)));

@@ -11,9 +11,9 @@ mod tests;
 use std::sync::atomic::fence;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use super::Word;
 use crate::core::report::{Kind, Series};
 use crate::core::NoMemory;
+use crate::shm::{self, packed, unpacked, Word};
 
 /// How many samples of a series are kept.
 pub const SAMPLES: usize = 180;
@@ -58,22 +58,16 @@ pub struct Sample<'a> {
 impl<'a> History<'a> {
     /// Formats `words` as an empty history. `None`: there are too few.
     pub fn create(words: &'a [Word]) -> Option<Self> {
-        let header = words.get(..HEADER)?;
-        // Fresh memory is all zero, and stays untouched.
-        if header.iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
-        words[0].store(MAGIC, Release);
+        words.get(..HEADER)?;
+        shm::clear(words, HEADER);
+        shm::seal(words, MAGIC);
         Self::open(words)
     }
 
     /// The history that [`Self::create`] has made of `words`. `None`: these words are none of this layout and size.
     pub fn open(words: &'a [Word]) -> Option<Self> {
         let (header, series) = words.split_at_checked(HEADER)?;
-        let is_ours = header[0].load(Acquire) == MAGIC;
-        (is_ours && header[1].load(Relaxed) == words.len() as u64)
-            .then_some(Self { header, series })
+        shm::is_sealed(words, MAGIC).then_some(Self { header, series })
     }
 
     fn last_tick(&self) -> &'a Word {
@@ -187,7 +181,7 @@ impl<'a> Slot<'a> {
         self.identity().store(0, Relaxed);
         fence(Release);
         self.last().store(0, Relaxed);
-        let name = self.name().iter().zip(name_words(sample.name));
+        let name = self.name().iter().zip(packed(sample.name));
         name.for_each(|(word, part)| word.store(part, Relaxed));
         self.identity().store(generation << GENERATION | who(sample), Release);
         self.owned()
@@ -203,14 +197,6 @@ fn who(sample: &Sample<'_>) -> u64 {
     (kind << 8 | sample.name.len()) as u64
 }
 
-fn name_words(name: &[u8]) -> impl Iterator<Item = u64> + '_ {
-    name.chunks(size_of::<Word>()).map(|part| {
-        let mut bytes = [0; size_of::<Word>()];
-        bytes[..part.len()].copy_from_slice(part);
-        u64::from_le_bytes(bytes)
-    })
-}
-
 /// A series, by the identity that it had when it was looked at. Whoever was held up so long that it belongs to another
 /// one now writes what the other one does not take for its own, and reads nothing.
 #[derive(Clone, Copy)]
@@ -221,7 +207,7 @@ struct Owned<'a> {
 
 impl Owned<'_> {
     fn is_of(&self, sample: &Sample<'_>) -> bool {
-        let mut name = self.slot.name().iter().zip(name_words(sample.name));
+        let mut name = self.slot.name().iter().zip(packed(sample.name));
         self.identity & ((1 << GENERATION) - 1) == who(sample)
             && name.all(|(word, part)| word.load(Relaxed) == part)
     }
@@ -252,7 +238,7 @@ impl Owned<'_> {
         let Some(&kind) = KINDS.get(self.identity as usize >> 8 & 0xff) else { return Ok(None) };
         let mut name = Vec::new();
         name.try_reserve_exact(NAME_MAX).map_err(|_| NoMemory)?;
-        name.extend(self.slot.name().iter().flat_map(|word| word.load(Relaxed).to_le_bytes()));
+        name.extend(unpacked(self.slot.name()));
         name.truncate(self.identity as usize & 0xff);
         let mut samples = Vec::new();
         samples.try_reserve_exact(SAMPLES).map_err(|_| NoMemory)?;

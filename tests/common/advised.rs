@@ -164,7 +164,7 @@ pub fn some_location(numbers: &mut Numbers, protocol: Option<Protocol>) -> Locat
     }
     let settings = &mut location.settings;
     if let Some(protocol) = protocol {
-        measured.upstream.by_protocol[protocol.index()] = 1000;
+        measured.upstream.by_protocol[protocol as usize] = 1000;
         measured.upstream.header = sizes(numbers, 15);
         measured.upstream.response = sizes(numbers, 34);
         measured.upstream.spilled = numbers.below(1000);

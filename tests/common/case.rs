@@ -41,7 +41,7 @@ pub fn passes(protocol: Protocol, responses: &[(u64, u64)]) -> Location {
     upstream.response = of(responses);
     let count = upstream.response.count();
     upstream.header = of(&[(400, count)]);
-    upstream.by_protocol[protocol.index()] = count;
+    upstream.by_protocol[protocol as usize] = count;
     location.measured.requests = count;
     location.settings = Settings {
         client_body_buffer_size: Some(16 * K),

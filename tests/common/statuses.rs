@@ -193,7 +193,7 @@ fn buffers(name: &[u8]) -> Buffers {
 /// A location whose upstream, of some protocol, answers with more than one buffer takes.
 fn location_of(server: &[u8], location: &[u8], protocol: Protocol) -> buffers::Location {
     let mut by_protocol = [0; 5];
-    by_protocol[protocol.index()] = 2000;
+    by_protocol[protocol as usize] = 2000;
     buffers::Location {
         server: server.to_vec(),
         location: location.to_vec(),

@@ -77,11 +77,11 @@ fn long_replies_take_as_much_as_the_sockets_hold() {
     assert!(reason.contains(
         "the chain holds no more than what the sockets hold, 320k (rmem_max and wmem_max)"
     ));
-    // Whatever is autotuned counts first; what cannot be read is assumed, and that is said.
+    // Whatever is autotuned counts first, if both can be read; what cannot is assumed, and that is said.
     let sources = [
         (Some(100 * K), Some(60 * K), "160k (the maxima of tcp_rmem and tcp_wmem)", "8 20k"),
-        (Some(100 * K), None, "260k (the maximum of tcp_rmem and wmem_max)", "8 32k"),
-        (None, Some(100 * K), "260k (rmem_max and the maximum of tcp_wmem)", "8 32k"),
+        (Some(100 * K), None, "320k (rmem_max and wmem_max)", "8 40k"),
+        (None, Some(100 * K), "320k (rmem_max and wmem_max)", "8 40k"),
     ];
     for (tcp_rmem_max, tcp_wmem_max, told, expected) in sources {
         let host = Host { tcp_rmem_max, tcp_wmem_max, ..published() };

@@ -82,7 +82,7 @@ fn headers_of_upstreams_that_are_too_big_get_twice_as_much() {
     // Where none is whole, the buffer that was too small is all that is known.
     let mut failing = passes(Protocol::Uwsgi, &[]);
     let upstream = &mut failing.measured.upstream;
-    upstream.by_protocol[Protocol::Uwsgi.index()] = 5000;
+    upstream.by_protocol[Protocol::Uwsgi as usize] = 5000;
     (upstream.header_too_big, upstream.header_too_big_for) = (5000, 4096);
     let advice = of_location(&failing, &host());
     let all = [

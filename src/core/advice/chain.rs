@@ -38,24 +38,14 @@ impl Limit {
     pub fn of(draft: &Draft, left: u64, header: u64) -> Option<Self> {
         let host = draft.host;
         let least = header.max(STEP).saturating_mul(2);
-        let receive = host.tcp_rmem_max.or(host.rmem_max);
-        let send = host.tcp_wmem_max.or(host.wmem_max);
-        let source = match (receive, send) {
-            (Some(_), Some(_)) if host.tcp_rmem_max.and(host.tcp_wmem_max).is_some() => {
-                "the maxima of tcp_rmem and tcp_wmem"
-            }
-            (Some(_), Some(_)) if host.tcp_rmem_max.or(host.tcp_wmem_max).is_none() => {
-                "rmem_max and wmem_max"
-            }
-            (Some(_), Some(_)) if host.tcp_rmem_max.is_some() => {
-                "the maximum of tcp_rmem and wmem_max"
-            }
-            (Some(_), Some(_)) => "rmem_max and the maximum of tcp_wmem",
-            _ => "Linux's defaults, because the host's limits could not be read",
-        };
-        let sum = match (receive, send) {
-            (Some(receive), Some(send)) => receive.saturating_add(send),
-            _ => SOCKET.saturating_mul(2),
+        let sources = [
+            (host.tcp_rmem_max.zip(host.tcp_wmem_max), "the maxima of tcp_rmem and tcp_wmem"),
+            (host.rmem_max.zip(host.wmem_max), "rmem_max and wmem_max"),
+        ];
+        let known = sources.into_iter().find_map(|(both, source)| Some((both?, source)));
+        let (sum, source) = match known {
+            Some(((receive, send), source)) => (receive.saturating_add(send), source),
+            None => (2 * SOCKET, "Linux's defaults, because the host's limits could not be read"),
         };
         let sockets = round_down(sum).max(least);
         let budget = draft.before_gzip(left);

@@ -73,13 +73,8 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All, by the number that [`Self::index`] gives.
+    /// All, each at the place of its number.
     pub const ALL: [Self; 5] = [Self::Proxy, Self::Fastcgi, Self::Uwsgi, Self::Scgi, Self::Grpc];
-
-    /// Its place in [`Self::ALL`].
-    pub fn index(self) -> usize {
-        self as usize
-    }
 
     /// What its directives begin with, without the underscore.
     pub fn prefix(self) -> &'static str {
@@ -132,7 +127,7 @@ pub struct Measured {
 #[derive(Clone, Debug, Default)]
 pub struct Upstream {
     /// Answers by protocol, those whose header was too big included, in the order of [`Protocol::ALL`].
-    pub by_protocol: [u64; 5],
+    pub by_protocol: [u64; Protocol::ALL.len()],
     /// Headers. Those of FastCGI and gRPC have the framing of their protocol in them.
     pub header: Histogram,
     /// Bodies.

@@ -8,7 +8,7 @@ use siphasher::sip::SipHasher13;
 use super::tally::Tally;
 use super::Lookup;
 use crate::core::{key, path};
-use crate::shm::Word;
+use crate::shm::{packed, Word};
 
 /// Index words that are looked at for a key: one cache line.
 pub const BUCKET: usize = 8;
@@ -68,11 +68,6 @@ impl<'a> Area<'a> {
         tally: &'a [Word],
     ) -> Self {
         Self { index, ring, head: &head[0], tally: Tally::new(tally, &head[1], ring.len()) }
-    }
-
-    /// Makes the index name nothing, while nobody else is there.
-    pub fn format(&self) {
-        self.index.iter().for_each(|word| word.store(0, Relaxed));
     }
 
     /// When the entry of a key was written, and its path.
@@ -163,9 +158,8 @@ impl<'a> Area<'a> {
             return None;
         }
         let mut sum = Checksum::new(entry.meta, entry.store);
-        for bytes in lookup.key.chunks(8) {
-            let word = words.next()?;
-            if word != packed(bytes) {
+        for word in packed(lookup.key) {
+            if words.next()? != word {
                 return None;
             }
             sum.add(word);
@@ -221,11 +215,7 @@ impl<'a> Area<'a> {
         let mut words = self.at(position);
         let checksum = words.next()?;
         let body = [entry.meta, entry.store].into_iter();
-        let data = lookup.key.chunks(8).chain(path.chunks(8)).map(|bytes| {
-            let word = packed(bytes);
-            sum.add(word);
-            word
-        });
+        let data = packed(lookup.key).chain(packed(path)).inspect(|word| sum.add(*word));
         for (word, value) in words.zip(body.chain(data)) {
             word.store(value, Relaxed);
         }
@@ -338,11 +328,4 @@ impl Checksum {
     fn finish(&self) -> u64 {
         self.0.finish()
     }
-}
-
-/// Up to eight bytes as a word, filled up with zeros.
-fn packed(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
 }

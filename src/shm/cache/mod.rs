@@ -26,14 +26,14 @@ mod tests;
 
 use std::hash::Hasher;
 use std::sync::atomic::fence;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, SeqCst};
 
 use siphasher::sip::SipHasher13;
 
 use self::area::{Area, BUCKET};
 use self::tally::PARTS;
-use super::Word;
 use crate::core::policy::Cached;
+use crate::shm::{self, Word};
 
 /// "smartLC" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"smartLC\x02");
@@ -88,23 +88,17 @@ impl<'a> Cache<'a> {
     /// `None`: fewer than [`WORDS_MIN`] words.
     pub fn create(words: &'a [Word], hash_key: (u64, u64)) -> Option<Self> {
         words.get(WORDS_MIN.checked_sub(1)?)?;
-        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            words[..HEADER].iter().for_each(|word| word.store(0, Relaxed));
-            areas(words).iter().for_each(Area::format);
-        }
-        words[1].store(words.len() as u64, Relaxed);
+        shm::clear(words, HEADER);
         words[2].store(hash_key.0, Relaxed);
         words[3].store(hash_key.1, Relaxed);
-        words[0].store(MAGIC, Release);
+        shm::seal(words, MAGIC);
         Self::open(words)
     }
 
     /// The cache that [`Self::create`] has made of `words`. `None`: these words are none of this
     /// layout and size.
     pub fn open(words: &'a [Word]) -> Option<Self> {
-        words.get(WORDS_MIN.checked_sub(1)?)?;
-        if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
+        if words.len() < WORDS_MIN || !shm::is_sealed(words, MAGIC) {
             return None;
         }
         let [paths, misses] = areas(words);

@@ -68,6 +68,9 @@ fn a_reopened_cache_holds_what_it_held_and_foreign_memory_is_refused() {
     cache.put_path(of("1"), b"x", 0, cache.moment());
     assert_eq!(path_of(&Cache::open(&words).unwrap(), "1").as_deref(), Some("x"));
     assert!(Cache::open(&words[..WORDS_MIN - 1]).is_none(), "another size");
+    words[0].store(MAGIC + (1 << 56), Relaxed);
+    assert!(Cache::open(&words).is_none(), "another version");
+    assert_eq!(path_of(&Cache::create(&words, (1, 2)).unwrap(), "1"), None);
     assert!(Cache::create(&memory(WORDS_MIN - 1), (1, 2)).is_none());
 }
 

@@ -2,7 +2,7 @@
 //! sweep, slots that were freed, the secret of the hash in the last four), the counters, the heaviest
 //! keys, and the slots, of two words each, to the end.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::counters::{self, Counters};
 use super::heaviest::{self, Heaviest};
@@ -10,7 +10,7 @@ use super::table::Table;
 use super::Limiter;
 use crate::core::hash::Secret;
 use crate::shm::pair::Pair;
-use crate::shm::{map, Word};
+use crate::shm::{self, map, Word};
 
 /// "smartLM" and the version of the layout.
 pub(super) const MAGIC: u64 = u64::from_le_bytes(*b"smartLM\x02");
@@ -24,24 +24,16 @@ impl<'a> Limiter<'a> {
     /// clients. `None`: there are too few words.
     pub fn create(words: &'a [Word], secret: Secret) -> Option<Self> {
         Self::over(words)?;
-        // Fresh memory is all zero, and stays untouched: a large zone costs nothing before it is used.
-        if words[..HEADER].iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(words.len() as u64, Relaxed);
+        shm::clear(words, HEADER);
         words[SECRET..HEADER].iter().zip(secret).for_each(|(word, part)| word.store(part, Relaxed));
-        words[0].store(MAGIC, Release);
+        shm::seal(words, MAGIC);
         Self::open(words)
     }
 
     /// The limiter that [`Self::create`] has made of `words`. `None`: these words are none of this
     /// layout and size.
     pub fn open(words: &'a [Word]) -> Option<Self> {
-        words.get(HEADER)?;
-        if words[0].load(Acquire) != MAGIC || words[1].load(Relaxed) != words.len() as u64 {
-            return None;
-        }
-        Self::over(words)
+        shm::is_sealed(words, MAGIC).then(|| Self::over(words)).flatten()
     }
 
     fn over(words: &'a [Word]) -> Option<Self> {

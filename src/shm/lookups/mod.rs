@@ -10,7 +10,7 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::Relaxed;
 
 pub use self::processes::{Gauges, ProcessNumber};
 pub use self::servers::{Event, ServerNumber};
@@ -18,10 +18,10 @@ pub use self::servers::{Event, ServerNumber};
 use self::processes::Processes;
 use self::servers::Servers;
 use super::histogram::{self, Histogram};
-use super::Word;
 use crate::core::histogram::Histogram as Values;
 use crate::core::policy::Outcome;
 use crate::core::report::{Outcomes, Sendfile, Server};
+use crate::shm::{self, Word};
 
 /// "smartLK" and the version of the layout.
 const MAGIC: u64 = u64::from_le_bytes(*b"smartLK\x01");
@@ -52,22 +52,15 @@ impl<'a> Lookups<'a> {
     /// Begins to count in `words`, from zero. `None`: fewer than [`WORDS`] words.
     pub fn create(words: &'a [Word]) -> Option<Self> {
         let words = words.get(..WORDS)?;
-        // Fresh memory is all zero, and stays untouched.
-        if words[..LINE].iter().any(|word| word.load(Relaxed) != 0) {
-            words.iter().for_each(|word| word.store(0, Relaxed));
-        }
-        words[1].store(WORDS as u64, Relaxed);
-        words[0].store(MAGIC, Release);
+        shm::clear(words, LINE);
+        shm::seal(words, MAGIC);
         Self::open(words)
     }
 
     /// The counters that [`Self::create`] has begun. `None`: these words are none of this layout.
     pub fn open(words: &'a [Word]) -> Option<Self> {
-        let (header, rest) = words.get(..WORDS)?.split_at(LINE);
-        if header[0].load(Acquire) != MAGIC || header[1].load(Relaxed) != WORDS as u64 {
-            return None;
-        }
-        let (stripes, rest) = rest.split_at(STRIPES * STRIPE);
+        let words = words.get(..WORDS).filter(|words| shm::is_sealed(words, MAGIC))?;
+        let (stripes, rest) = words[LINE..].split_at(STRIPES * STRIPE);
         let (servers, processes) = rest.split_at(servers::WORDS);
         let (servers, processes) = (Servers::new(servers), Processes::new(processes));
         Some(Self { stripes, servers, processes })

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use siphasher::sip::SipHasher13;
 
 use super::{LINE, STRIPES};
-use crate::shm::Word;
+use crate::shm::{packed, unpacked, Word};
 
 /// Servers that are told apart; what happens with any others is counted as that of one more.
 pub(super) const SERVERS: usize = 64;
@@ -82,11 +82,8 @@ impl<'a> Servers<'a> {
         };
         let words = self.words(place);
         let address = &address[..address.len().min(NAME_WORDS * 8)];
-        for (word, bytes) in words[NAME..].iter().zip(address.chunks(8)) {
-            let mut value = [0; 8];
-            value[..bytes.len()].copy_from_slice(bytes);
-            word.store(u64::from_le_bytes(value), Relaxed);
-        }
+        let name = words[NAME..].iter().zip(packed(address));
+        name.for_each(|(word, part)| word.store(part, Relaxed));
         words[1].store(address.len() as u64, Release);
         ServerNumber(place)
     }
@@ -104,9 +101,7 @@ impl<'a> Servers<'a> {
     fn name(&self, number: ServerNumber) -> Option<Vec<u8>> {
         let words = self.words(number.0);
         let length = words[1].load(Acquire) as usize;
-        let words = &words[NAME..NAME + NAME_WORDS];
-        let mut name: Vec<u8> =
-            words.iter().flat_map(|word| word.load(Relaxed).to_le_bytes()).collect();
+        let mut name: Vec<u8> = unpacked(&words[NAME..NAME + NAME_WORDS]).collect();
         name.truncate(length);
         (length > 0).then_some(name)
     }
