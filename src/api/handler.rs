@@ -68,8 +68,7 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             write(r, Content::Json, |out| json::history(&history, out))
         }
         Route::Limit(name) => {
-            let limit = limit::report::limits().into_iter().find(|limit| limit.name == name);
-            let limit = limit.ok_or(Refusal::NoZone("limit", name))?;
+            let limit = limit::report::limit(name).ok_or(Refusal::NoZone("limit", name))?;
             write(r, Content::Json, |out| json::limit(&limit, out))
         }
         Route::Key { limit, key } => {
@@ -82,8 +81,7 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             write(r, Content::Json, |out| json::top(limit, &keys, out))
         }
         Route::Room(name) => {
-            let room = limit::report::rooms().into_iter().find(|room| room.name == name);
-            let room = room.ok_or(Refusal::NoZone("room", name))?;
+            let room = limit::report::room(name).ok_or(Refusal::NoZone("room", name))?;
             write(r, Content::Json, |out| json::room(&room, out))
         }
         Route::Session { room, session } => show_session(r, room, session),

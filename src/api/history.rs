@@ -61,7 +61,7 @@ impl Handler for Sampling {
 
 fn take(memory: &history::History<'static>) {
     let (sendfile, limits, rooms) =
-        (sendfile::report(), limit::report::limits(), limit::report::rooms());
+        (sendfile::report(), limit::report::limits(), limit::report::counted_rooms());
     let samples = sendfile.iter().map(of_sendfile).chain(limits.iter().map(of_limit));
     memory.write(tick(), samples.chain(rooms.iter().map(of_room)));
 }
