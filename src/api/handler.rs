@@ -12,7 +12,7 @@ use super::removal::{remove, Logged};
 use super::status::status;
 use crate::core::advice::write_snippet;
 use crate::core::api::{self, Content, Method, Refusal, Route, Under};
-use crate::core::report::{json, page, prometheus, SessionState};
+use crate::core::report::{json, page, prometheus};
 use crate::core::NoMemory;
 use crate::nginx::answer::Answer;
 use crate::nginx::content::ContentHandler;
@@ -108,9 +108,7 @@ fn show_page(r: Request) -> Result<Answer, Refusal<'static>> {
 
 fn show_session(r: Request, room: &'static [u8], session: u64) -> Result<Answer, Refusal<'static>> {
     let state = limit::report::session(room, session).ok_or(Refusal::NoZone("room", room))?;
-    if state == SessionState::Unknown {
-        return Err(Refusal::NotHeld("session"));
-    }
+    let state = state.ok_or(Refusal::NotHeld("session"))?;
     let text = r.print(16, |out| write!(out, "{session:016x}")).ok_or(NoMemory)?;
     write(r, Content::Json, |out| json::session(room, text, state, out))
 }

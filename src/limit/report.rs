@@ -62,8 +62,9 @@ pub fn forget_key(limit: &[u8], key: &[u8]) -> Option<bool> {
     Some(limiter.forget(tag(limiter, settings, key).0))
 }
 
-/// What a room knows of a session, by the number that `$smart_limit_session` shows. `None`: there is no such room.
-pub fn session(room: &[u8], session: u64) -> Option<SessionState> {
+/// What a room knows of a session, by the number that `$smart_limit_session` shows. `None`: there is no such room;
+/// else `None` of a session that has neither seat nor place.
+pub fn session(room: &[u8], session: u64) -> Option<Option<SessionState>> {
     within(room_zone(room)?, |room, section| section.state(room.session(session)))
 }
 

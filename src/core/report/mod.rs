@@ -229,8 +229,6 @@ pub enum SessionState {
         /// How long it has waited, in milliseconds.
         waited: u64,
     },
-    /// It has neither.
-    Unknown,
 }
 
 /// The last minutes of a series: totals as they were at regular times, the oldest first.
