@@ -198,6 +198,24 @@ fn outcomes_are_called_as_the_variable_calls_them() {
     }
 }
 
+#[test]
+fn a_value_of_the_history_is_called_as_the_status_calls_it() {
+    let status = status_of(&full(b"front"));
+    let assert_named = |kind: Kind, values: &[u64], of: &Value| {
+        let named = kind.columns().iter().map(|column| of[column].as_u64().unwrap());
+        assert!(named.eq(values.iter().copied()), "{kind:?}");
+    };
+    assert_named(Kind::Limit, &limit(b"front").values(), &status["limits"]["front"]);
+    assert_named(Kind::Room, &room(b"front").values(), &status["rooms"]["front"]);
+    let sendfile = full(b"front").sendfile.unwrap();
+    let values: BTreeMap<_, _> =
+        Kind::Sendfile.columns().iter().copied().zip(sendfile.values()).collect();
+    for (outcome, count, time) in sendfile.by_outcome() {
+        let microseconds = &*format!("{outcome}_microseconds");
+        assert_eq!((values[outcome], values[microseconds]), (count, time), "{outcome}");
+    }
+}
+
 /// The names of all members that a part of the schema has.
 fn members<'a>(schema: &'a Value, names: &mut Vec<&'a str>) {
     match schema {
