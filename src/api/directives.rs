@@ -42,14 +42,6 @@ impl module::Module for Module {
         module::numbered(&raw const ngx_http_smart_api_module)
     }
 
-    fn declare(_: Conf) -> Result<(), Refusal> {
-        Ok(())
-    }
-
-    fn register(_: Conf) -> Result<(), Refusal> {
-        Ok(())
-    }
-
     fn merge(
         cf: Conf,
         _: &mut MainConf,

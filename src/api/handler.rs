@@ -13,7 +13,7 @@ use super::status::status;
 use crate::core::advice::write_snippet;
 use crate::core::api::{self, Content, Method, Refusal, Route, Under};
 use crate::core::report::buffers::{Buffers, Filter};
-use crate::core::report::{json, page, prometheus, SessionState};
+use crate::core::report::{json, page, prometheus};
 use crate::core::NoMemory;
 use crate::nginx::answer::Answer;
 use crate::nginx::content::ContentHandler;
@@ -69,8 +69,7 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             write(r, Content::Json, |out| json::history(&history, out))
         }
         Route::Limit(name) => {
-            let limit = limit::report::limits().into_iter().find(|limit| limit.name == name);
-            let limit = limit.ok_or(Refusal::NoZone("limit", name))?;
+            let limit = limit::report::limit(name).ok_or(Refusal::NoZone("limit", name))?;
             write(r, Content::Json, |out| json::limit(&limit, out))
         }
         Route::Key { limit, key } => {
@@ -83,8 +82,7 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
             write(r, Content::Json, |out| json::top(limit, &keys, out))
         }
         Route::Room(name) => {
-            let room = limit::report::rooms().into_iter().find(|room| room.name == name);
-            let room = room.ok_or(Refusal::NoZone("room", name))?;
+            let room = limit::report::room(name).ok_or(Refusal::NoZone("room", name))?;
             write(r, Content::Json, |out| json::room(&room, out))
         }
         Route::Session { room, session } => show_session(r, room, session),
@@ -116,9 +114,7 @@ fn show_page(r: Request) -> Result<Answer, Refusal<'static>> {
 
 fn show_session(r: Request, room: &'static [u8], session: u64) -> Result<Answer, Refusal<'static>> {
     let state = limit::report::session(room, session).ok_or(Refusal::NoZone("room", room))?;
-    if state == SessionState::Unknown {
-        return Err(Refusal::NotHeld("session"));
-    }
+    let state = state.ok_or(Refusal::NotHeld("session"))?;
     let text = r.print(16, |out| write!(out, "{session:016x}")).ok_or(NoMemory)?;
     write(r, Content::Json, |out| json::session(room, text, state, out))
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::directives::Module;
 use super::zone::Zone;
-use crate::core::report::{History, Kind, Limit, Room, Sendfile};
+use crate::core::report::{History, Kind};
 use crate::core::NoMemory;
 use crate::nginx::event::{Event, Handler};
 use crate::nginx::log::Log;
@@ -61,34 +61,17 @@ impl Handler for Sampling {
 
 fn take(memory: &history::History<'static>) {
     let (sendfile, limits, rooms) =
-        (sendfile::report(), limit::report::limits(), limit::report::rooms());
-    let samples = sendfile.iter().map(of_sendfile).chain(limits.iter().map(of_limit));
-    memory.write(tick(), samples.chain(rooms.iter().map(of_room)));
+        (sendfile::report(), limit::report::limits(), limit::report::counted_rooms());
+    let lookups = sendfile.iter().map(|it| sample(Kind::Sendfile, b"", it.values()));
+    let limits = limits.iter().map(|it| sample(Kind::Limit, &it.name, it.values()));
+    let rooms = rooms.iter().map(|it| sample(Kind::Room, &it.name, it.values()));
+    memory.write(tick(), lookups.chain(limits).chain(rooms));
 }
 
-fn of_sendfile(sendfile: &Sendfile) -> Sample<'_> {
-    let counts = sendfile.outcomes.iter().map(|outcome| outcome.count);
-    let times = sendfile.outcomes.iter().map(|outcome| outcome.time);
-    Sample { kind: Kind::Sendfile, name: b"", values: values(counts.chain(times)) }
-}
-
-fn of_limit(limit: &Limit) -> Sample<'_> {
-    let Limit { passed, delayed, rejected, delayed_dry_run, rejected_dry_run, .. } = *limit;
-    let values = values([passed, delayed, rejected, delayed_dry_run, rejected_dry_run]);
-    Sample { kind: Kind::Limit, name: &limit.name, values }
-}
-
-fn of_room(room: &Room) -> Sample<'_> {
-    let Room { waiting, active, entered, admitted, absent, refused, .. } = *room;
-    let values = values([waiting, active, entered, admitted, absent, refused]);
-    Sample { kind: Kind::Room, name: &room.name, values }
-}
-
-/// The values of a sample, in the order of [`Kind::columns`].
-fn values(columns: impl IntoIterator<Item = u64>) -> [u64; VALUES] {
+fn sample(kind: Kind, name: &[u8], columns: impl IntoIterator<Item = u64>) -> Sample<'_> {
     let mut values = [0; VALUES];
     values.iter_mut().zip(columns).for_each(|(value, column)| *value = column);
-    values
+    Sample { kind, name, values }
 }
 
 /// The last minutes.

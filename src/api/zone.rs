@@ -14,8 +14,8 @@ use crate::shm::Word;
 /// The zone.
 pub type Zone = zone::Zone<History<'static>>;
 
-/// Its size, as a directive would say it: about 80 series, whose memory is not used before they are there.
-const SIZE: &[u8] = b"2m";
+/// Its size in bytes: about 80 series, whose memory is not used before they are there.
+const SIZE: usize = 2 * 1024 * 1024;
 
 /// Declares it, once.
 ///
@@ -23,8 +23,7 @@ const SIZE: &[u8] = b"2m";
 /// Another module has a zone of the name, or there is no memory.
 pub fn declare(cf: Conf, main: &mut MainConf) -> Result<(), Refusal> {
     if main.zone.is_none() {
-        let name = ngx_string!("ngx_smart_api");
-        main.zone = Some(Zone::declare_named(cf, name.as_bytes(), name, SIZE, ())?);
+        main.zone = Some(Zone::declare_sized(cf, ngx_string!("ngx_smart_api"), SIZE, ())?);
     }
     Ok(())
 }

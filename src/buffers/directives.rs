@@ -81,10 +81,6 @@ impl module::Module for Module {
             main.host.get_or_init(host::read);
         }
     }
-
-    fn start() {}
-
-    fn exit() {}
 }
 
 struct ZoneDirective;

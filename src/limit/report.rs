@@ -13,27 +13,41 @@ use crate::shm::room::Counter as RoomCounter;
 
 /// All zones of limits, in the order of the configuration.
 pub fn limits() -> Vec<Limit> {
-    zones().iter().filter_map(limit).collect()
+    zones().iter().filter_map(told).collect()
+}
+
+/// A zone of limits. `None`: there is no such one.
+pub fn limit(name: &[u8]) -> Option<Limit> {
+    told(zone(name)?)
 }
 
 /// All rooms, in the order of the configuration.
 pub fn rooms() -> Vec<Room> {
-    room_zones().iter().filter_map(room).collect()
+    room_zones().iter().filter_map(told_room).collect()
+}
+
+/// A room. `None`: there is no such one.
+pub fn room(name: &[u8]) -> Option<Room> {
+    told_room(room_zone(name)?)
+}
+
+/// All rooms, but for how long one waits there or has waited: to foresee it takes each room's lock.
+pub fn counted_rooms() -> Vec<Room> {
+    room_zones().iter().filter_map(counted).collect()
 }
 
 /// What a limit holds of a key; an address is in text, or the network in which it is. `None`: there is no such
 /// limit.
 pub fn key(limit: &[u8], key: &[u8]) -> Option<KeyState> {
-    let (limiter, settings) = zone(limit)?;
-    let bytes = settings.address(key, Address::parse);
-    let tag = limiter.tag(bytes.as_ref().map_or(key, Address::as_bytes));
-    Some(state(limiter, settings, tag, bytes.map_or_else(|| key.to_vec(), to_text)))
+    let (limiter, settings) = parts(zone(limit)?)?;
+    let (tag, address) = tag(limiter, settings, key);
+    Some(state(limiter, settings, tag, address.map_or_else(|| key.to_vec(), to_text)))
 }
 
 /// The keys that a limit has delayed or refused most often, the heaviest first, but at most so many. `None`: there
 /// is no such limit.
 pub fn heaviest(limit: &[u8], most: usize) -> Option<Vec<KeyState>> {
-    let (limiter, settings) = zone(limit)?;
+    let (limiter, settings) = parts(zone(limit)?)?;
     let told = limiter.heaviest(most).into_iter().map(|heavy| {
         let address = settings.address(&heavy.name, Address::new);
         let key = address.map_or(heavy.name, to_text);
@@ -44,13 +58,13 @@ pub fn heaviest(limit: &[u8], most: usize) -> Option<Vec<KeyState>> {
 
 /// Forgets what a key owes to a limit. `None`: there is no such limit; else whether anything was held.
 pub fn forget_key(limit: &[u8], key: &[u8]) -> Option<bool> {
-    let (limiter, settings) = zone(limit)?;
-    let address = settings.address(key, Address::parse);
-    Some(limiter.forget(limiter.tag(address.as_ref().map_or(key, Address::as_bytes))))
+    let (limiter, settings) = parts(zone(limit)?)?;
+    Some(limiter.forget(tag(limiter, settings, key).0))
 }
 
-/// What a room knows of a session, by the number that `$smart_limit_session` shows. `None`: there is no such room.
-pub fn session(room: &[u8], session: u64) -> Option<SessionState> {
+/// What a room knows of a session, by the number that `$smart_limit_session` shows. `None`: there is no such room;
+/// else `None` of a session that has neither seat nor place.
+pub fn session(room: &[u8], session: u64) -> Option<Option<SessionState>> {
     within(room_zone(room)?, |room, section| section.state(room.session(session)))
 }
 
@@ -67,8 +81,11 @@ fn room_zones() -> &'static [RoomZone] {
     running_main_conf::<Module>().map_or(&[], |main| &main.rooms)
 }
 
-fn zone(name: &[u8]) -> Option<(&'static Limiter<'static>, &'static Settings)> {
-    let zone = zones().iter().find(|zone| zone.name().as_bytes() == name)?;
+fn zone(name: &[u8]) -> Option<&'static Zone> {
+    zones().iter().find(|zone| zone.name().as_bytes() == name)
+}
+
+fn parts(zone: &Zone) -> Option<(&'static Limiter<'static>, &'static Settings)> {
     zone.get().zip(zone.settings())
 }
 
@@ -78,6 +95,12 @@ fn room_zone(name: &[u8]) -> Option<&'static RoomZone> {
 
 fn to_text(address: Address) -> Vec<u8> {
     address.to_string().into_bytes()
+}
+
+/// What a limit calls a key that is given as a text, and the address that it is.
+fn tag(limiter: &Limiter<'_>, settings: &Settings, key: &[u8]) -> (Tag, Option<Address>) {
+    let address = settings.address(key, Address::parse);
+    (limiter.tag(address.as_ref().map_or(key, Address::as_bytes)), address)
 }
 
 fn state(limiter: &Limiter<'_>, settings: &Settings, tag: Tag, key: Vec<u8>) -> KeyState {
@@ -90,8 +113,8 @@ fn state(limiter: &Limiter<'_>, settings: &Settings, tag: Tag, key: Vec<u8>) -> 
     }
 }
 
-fn limit(zone: &Zone) -> Option<Limit> {
-    let (limiter, settings) = zone.get().zip(zone.settings())?;
+fn told(zone: &Zone) -> Option<Limit> {
+    let (limiter, settings) = parts(zone)?;
     Some(Limit {
         name: zone.name().as_bytes().to_vec(),
         key: settings.text.as_bytes().to_vec(),
@@ -108,7 +131,12 @@ fn limit(zone: &Zone) -> Option<Limit> {
     })
 }
 
-fn room(zone: &RoomZone) -> Option<Room> {
+fn told_room(zone: &RoomZone) -> Option<Room> {
+    let (room, estimated_wait) = within(zone, |room, section| (room, section.estimated_wait()))?;
+    Some(Room { estimated_wait, wait: room.waits(), ..counted(zone)? })
+}
+
+fn counted(zone: &RoomZone) -> Option<Room> {
     let room = zone.get()?;
     // By the rules that all workers go by, those of an earlier configuration too.
     let (rules, capacity) = (room.rules(), room.capacity() as u64);
@@ -119,7 +147,6 @@ fn room(zone: &RoomZone) -> Option<Room> {
         active: room.active(),
         max_active: rules.max_active.into(),
         provisional: room.provisional(),
-        estimated_wait: within(zone, |_, section| section.estimated_wait()).flatten(),
         entered: room.counted(RoomCounter::Entered),
         admitted: room.counted(RoomCounter::Admitted),
         absent: room.counted(RoomCounter::Absent),
@@ -130,6 +157,6 @@ fn room(zone: &RoomZone) -> Option<Room> {
         waiting_dry_run: room.counted(RoomCounter::WaitingDryRun),
         full_dry_run: room.counted(RoomCounter::FullDryRun),
         rebuilt: room.counted(RoomCounter::Rebuilt),
-        wait: room.waits(),
+        ..Room::default()
     })
 }

@@ -24,10 +24,14 @@ pub trait Module: 'static {
     fn module() -> &'static ngx_module_t;
 
     /// Declares variables, before the configuration is read.
-    fn declare(cf: Conf) -> Result<(), Refusal>;
+    fn declare(_: Conf) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Registers handlers, when it has been read.
-    fn register(cf: Conf) -> Result<(), Refusal>;
+    fn register(_: Conf) -> Result<(), Refusal> {
+        Ok(())
+    }
 
     /// Takes from the outer level what the inner leaves open, and checks the whole.
     fn merge(
@@ -42,10 +46,10 @@ pub trait Module: 'static {
     fn accepted(_: &Self::Main) {}
 
     /// Runs when a process of nginx has started that serves requests or keeps its house.
-    fn start();
+    fn start() {}
 
     /// Runs when it exits.
-    fn exit();
+    fn exit() {}
 }
 
 /// A directive with a setter of its own. Plain values have nginx's setters.

@@ -116,11 +116,10 @@ pub fn room(name: &[u8]) -> Room {
 }
 
 /// What a room can know of a session.
-pub const SESSIONS: [SessionState; 4] = [
+pub const SESSIONS: [SessionState; 3] = [
     SessionState::Active { left: 1, is_provisional: false },
     SessionState::Active { left: u64::MAX, is_provisional: true },
     SessionState::Waiting { position: 1, wait: Some(0), waited: 12_345 },
-    SessionState::Unknown,
 ];
 
 /// A series of each kind, with a sample and one that is missing.

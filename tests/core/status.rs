@@ -6,7 +6,7 @@ use crate::schema::{assert_conforms, schema};
 use crate::statuses::{empty, full, history, hostile, keys, limit, room, HOSTILE_NAMES, SESSIONS};
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::buffers::{Buffers, Filter};
-use ngx_http_smart_module::core::report::{json, Kind, SessionState, Status};
+use ngx_http_smart_module::core::report::{json, Kind, Status};
 use serde_json::{json, Value};
 
 /// An answer, by the name of its schema.
@@ -35,9 +35,8 @@ fn answers(name: &[u8]) -> Vec<Answer> {
         ("error", written(|out| json::error(404, &String::from_utf8_lossy(name), out))),
     ];
     for state in SESSIONS {
-        let schema = if state == SessionState::Unknown { "error" } else { "session" };
         let session = b"0123456789abcdef";
-        answers.push((schema, written(|out| json::session(name, session, state, out))));
+        answers.push(("session", written(|out| json::session(name, session, state, out))));
     }
     let buffers = status.buffers.unwrap();
     for buffers in [buffers, Buffers::default()] {
@@ -197,6 +196,24 @@ fn a_filter_takes_one_location_and_no_server() {
 fn outcomes_are_called_as_the_variable_calls_them() {
     for (outcome, column) in Outcome::ALL.into_iter().zip(Kind::Sendfile.columns()) {
         assert_eq!(outcome.name().to_ascii_lowercase(), *column);
+    }
+}
+
+#[test]
+fn a_value_of_the_history_is_called_as_the_status_calls_it() {
+    let status = status_of(&full(b"front"));
+    let assert_named = |kind: Kind, values: &[u64], of: &Value| {
+        let named = kind.columns().iter().map(|column| of[column].as_u64().unwrap());
+        assert!(named.eq(values.iter().copied()), "{kind:?}");
+    };
+    assert_named(Kind::Limit, &limit(b"front").values(), &status["limits"]["front"]);
+    assert_named(Kind::Room, &room(b"front").values(), &status["rooms"]["front"]);
+    let sendfile = full(b"front").sendfile.unwrap();
+    let values: BTreeMap<_, _> =
+        Kind::Sendfile.columns().iter().copied().zip(sendfile.values()).collect();
+    for (outcome, count, time) in sendfile.by_outcome() {
+        let microseconds = &*format!("{outcome}_microseconds");
+        assert_eq!((values[outcome], values[microseconds]), (count, time), "{outcome}");
     }
 }
 

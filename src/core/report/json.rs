@@ -77,7 +77,7 @@ pub fn room(room: &Room, out: &mut impl Write) -> io::Result<()> {
     document(out, |object| room.write_members(object.member("room", &room.name)?))
 }
 
-/// `rooms/NAME?session=S`: a session of a room; of one that it does not know, the error that says so.
+/// `rooms/NAME?session=S`: a session of a room.
 pub fn session(
     room: &[u8],
     session: &[u8],
@@ -92,7 +92,6 @@ pub fn session(
         SessionState::Waiting { position, wait, waited } => {
             ("waiting", None, None, Some(position), wait, Some(waited))
         }
-        SessionState::Unknown => return error(404, "no such session is held", out),
     };
     document(out, |object| {
         object

@@ -229,8 +229,6 @@ pub enum SessionState {
         /// How long it has waited, in milliseconds.
         waited: u64,
     },
-    /// It has neither.
-    Unknown,
 }
 
 /// The last minutes of a series: totals as they were at regular times, the oldest first.
@@ -268,7 +266,7 @@ pub enum Kind {
 
 impl Kind {
     /// What the values of a sample are. All are totals but `waiting` and `active`.
-    pub fn columns(self) -> &'static [&'static str] {
+    pub const fn columns(self) -> &'static [&'static str] {
         match self {
             Self::Sendfile => &[
                 "hit",
@@ -293,5 +291,27 @@ impl Kind {
             }
             Self::Room => &["waiting", "active", "entered", "admitted", "absent", "refused"],
         }
+    }
+}
+
+impl Sendfile {
+    /// The values that [`Kind::columns`] names.
+    pub fn values(&self) -> impl Iterator<Item = u64> + '_ {
+        let counts = self.outcomes.iter().map(|outcome| outcome.count);
+        counts.chain(self.outcomes.iter().map(|outcome| outcome.time))
+    }
+}
+
+impl Limit {
+    /// The values that [`Kind::columns`] names: what was said of requests.
+    pub fn values(&self) -> [u64; 5] {
+        [self.passed, self.delayed, self.rejected, self.delayed_dry_run, self.rejected_dry_run]
+    }
+}
+
+impl Room {
+    /// The values that [`Kind::columns`] names.
+    pub fn values(&self) -> [u64; 6] {
+        [self.waiting, self.active, self.entered, self.admitted, self.absent, self.refused]
     }
 }

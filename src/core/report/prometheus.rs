@@ -7,7 +7,7 @@ mod sendfile;
 use std::io::{self, Write};
 
 use self::family::{counter, gauge, histogram, histograms, numbers, samples, Number};
-use super::{Limit, Room, Status, WAIT_BOUNDS};
+use super::{Kind, Limit, Room, Status, WAIT_BOUNDS};
 use crate::core::decimal::Decimal;
 
 /// `metrics`.
@@ -38,14 +38,7 @@ const STATUS: [Number<Status>; 2] = [
 
 fn limits(limits: &[Limit], out: &mut dyn Write) -> io::Result<()> {
     let of_outcomes = limits.iter().flat_map(|limit| {
-        [
-            ("passed", limit.passed),
-            ("delayed", limit.delayed),
-            ("rejected", limit.rejected),
-            ("delayed_dry_run", limit.delayed_dry_run),
-            ("rejected_dry_run", limit.rejected_dry_run),
-        ]
-        .map(|(outcome, count)| {
+        Kind::Limit.columns().iter().zip(limit.values()).map(|(outcome, count)| {
             ([("zone", limit.name.as_slice()), ("outcome", outcome.as_bytes())], count)
         })
     });

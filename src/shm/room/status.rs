@@ -49,22 +49,22 @@ impl Section<'_> {
         self.told(None).foreseeable_wait()
     }
 
-    /// What is known of a session, which is [`Room::session`]. It is not noted as heard of.
-    pub fn state(&self, session: u64) -> SessionState {
-        match self.find(session) {
-            None => SessionState::Unknown,
-            Some(Spot::Seat(place)) => {
+    /// What is known of a session, which is [`Room::session`]. It is not noted as heard of. `None`: it has neither
+    /// seat nor place.
+    pub fn state(&self, session: u64) -> Option<SessionState> {
+        Some(match self.find(session)? {
+            Spot::Seat(place) => {
                 let seat = self.room.seats.get(place);
                 let left = seat.until.saturating_sub(self.now);
                 SessionState::Active { left, is_provisional: seat.is_provisional }
             }
-            Some(Spot::Place(slot)) => {
+            Spot::Place(slot) => {
                 let position = self.rank(slot);
                 let waited = places::milliseconds_since(self.room.places.since(slot), self.now);
                 let wait = self.told(Some(position)).foreseeable_wait();
                 SessionState::Waiting { position, wait, waited }
             }
-        }
+        })
     }
 
     /// Takes a session's seat or place from it. Tells whether it had one.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report;
 
 use super::clean::Text;
@@ -16,8 +17,8 @@ const GAP: f64 = 20.0;
 /// By how much the server's clock, which says whole seconds, may mislead about when a sample was taken.
 const CLOCKS: f64 = 2.0;
 
-pub const OUTCOMES: [&str; 8] =
-    ["hit", "found", "miss", "miss_cached", "stale", "error", "timeout", "invalid"];
+/// How a lookup may end.
+pub const OUTCOMES: &[&str] = report::Kind::Sendfile.columns().split_at(Outcome::ALL.len()).0;
 
 /// What a series is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -10,7 +10,6 @@ use super::invariants::{check, copy, State};
 use super::memory;
 use super::steps::{mix, step, Start};
 use super::world::World;
-use crate::core::report::SessionState;
 
 /// Steps of each history, and the moments in it at which somebody dies in each way: these, and a few in which
 /// the ring is being compacted.
@@ -171,7 +170,7 @@ fn die_everywhere(words: &[Word], before: &State, deed: &Deed) -> u64 {
         let after = check(&room, deed.now);
         assert_nobody_lost(before, &after, deed, writes);
         if deed.may_lose {
-            assert_eq!(room.enter(deed.now).state(deed.session), SessionState::Unknown);
+            assert_eq!(room.enter(deed.now).state(deed.session), None);
         }
     }
     unreachable!("a deed has an end");

@@ -152,16 +152,14 @@ impl Model {
         is_seated
     }
 
-    pub fn state(&self, session: u64, now: u64) -> SessionState {
+    pub fn state(&self, session: u64, now: u64) -> Option<SessionState> {
         if let Some(seat) = self.seats.iter().find(|seat| seat.session == session) {
             let left = seat.until - now;
-            return SessionState::Active { left, is_provisional: seat.is_provisional };
+            return Some(SessionState::Active { left, is_provisional: seat.is_provisional });
         }
-        let Some(place) = self.queue.iter().position(|waiting| waiting.session == session) else {
-            return SessionState::Unknown;
-        };
+        let place = self.queue.iter().position(|waiting| waiting.session == session)?;
         let waited = now.saturating_sub(self.queue[place].since);
-        SessionState::Waiting { position: place as u64 + 1, wait: Some(0), waited }
+        Some(SessionState::Waiting { position: place as u64 + 1, wait: Some(0), waited })
     }
 
     pub fn remove(&mut self, session: u64) -> bool {

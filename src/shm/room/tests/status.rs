@@ -26,27 +26,28 @@ fn an_operator_is_told_where_a_session_is_and_changes_nothing() {
     let words = memory(100_000);
     let room = room(&words, &Rules { idle: Some(60_000), ..rules(4) });
     let state = |session, now| room.enter(now).state(mix(session));
-    assert_eq!(state(1, 10), SessionState::Unknown);
+    assert_eq!(state(1, 10), None);
     assert!(room.enter(1_000).seat_at_once(&visit(1)));
     for session in 2..=7 {
         room.enter(2_000).arrive(&visit(session), 7);
     }
     assert_eq!((room.waiting(), room.active(), room.provisional()), (3, 4, 1));
-    assert_eq!(state(1, 3_000), SessionState::Active { left: 18_000, is_provisional: true });
-    assert_eq!(state(2, 3_000), SessionState::Active { left: 59_000, is_provisional: false });
+    let active = |left, is_provisional| Some(SessionState::Active { left, is_provisional });
+    assert_eq!(state(1, 3_000), active(18_000, true));
+    assert_eq!(state(2, 3_000), active(59_000, false));
     // The first seat is free when its owner has not come back for 20 s; nobody has been admitted yet from whom one
     // could tell how fast it goes, so the others are 600 s / 4 apart.
     let expected = |position| {
         let wait = 18_000 + (position - 1) * 150_000;
         // In whole moments.
-        SessionState::Waiting { position, wait: Some(wait), waited: 960 }
+        Some(SessionState::Waiting { position, wait: Some(wait), waited: 960 })
     };
     assert_eq!(state(5, 3_000), expected(1));
     assert_eq!(state(7, 3_000), expected(3));
     assert_eq!(room.enter(3_000).estimated_wait(), Some(18_000 + 3 * 150_000));
     // He who was asked for was not heard of.
-    assert_eq!(state(1, 20_999), SessionState::Active { left: 1, is_provisional: true });
-    assert_eq!(state(1, 21_000), SessionState::Unknown);
+    assert_eq!(state(1, 20_999), active(1, true));
+    assert_eq!(state(1, 21_000), None);
 }
 
 #[test]

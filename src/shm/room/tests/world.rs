@@ -326,8 +326,8 @@ impl<'a> World<'a> {
         self.model.enter(now);
         match (said, self.model.state(session, now)) {
             (
-                SessionState::Waiting { position, waited, .. },
-                SessionState::Waiting { position: expected, waited: exactly, .. },
+                Some(SessionState::Waiting { position, waited, .. }),
+                Some(SessionState::Waiting { position: expected, waited: exactly, .. }),
             ) => {
                 assert_eq!(position, expected);
                 assert!(waited.abs_diff(exactly) <= 64, "{waited} ms, {exactly} ms");
@@ -347,7 +347,7 @@ impl<'a> World<'a> {
         let is_removed = self.room.enter(now).remove(session);
         self.model.enter(now);
         assert_eq!(is_removed, self.model.remove(session));
-        assert_eq!(self.room.enter(now).state(session), SessionState::Unknown);
+        assert_eq!(self.room.enter(now).state(session), None);
         if is_removed {
             self.expect(who, None);
         }
