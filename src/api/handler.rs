@@ -83,7 +83,8 @@ fn ask(r: Request, path: &'static [u8]) -> Result<Answer, Refusal<'static>> {
         }
         Route::Room(name) => {
             let room = limit::report::room(name).ok_or(Refusal::NoZone("room", name))?;
-            write(r, Content::Json, |out| json::room(&room, out))
+            let history = history::report()?;
+            write(r, Content::Json, |out| json::room(&room, &history, out))
         }
         Route::Session { room, session } => show_session(r, room, session),
         Route::Buffers(filter) => {

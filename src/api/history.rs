@@ -7,6 +7,7 @@ use super::zone::Zone;
 use crate::core::report::{History, Kind};
 use crate::core::NoMemory;
 use crate::nginx::event::{Event, Handler};
+use crate::nginx::guard::panics;
 use crate::nginx::log::Log;
 use crate::nginx::module::running_main_conf;
 use crate::nginx::{exiting, now, reserve, serves, time_of_day};
@@ -65,7 +66,8 @@ fn take(memory: &history::History<'static>) {
     let lookups = sendfile.iter().map(|it| sample(Kind::Sendfile, b"", it.values()));
     let limits = limits.iter().map(|it| sample(Kind::Limit, &it.name, it.values()));
     let rooms = rooms.iter().map(|it| sample(Kind::Room, &it.name, it.values()));
-    memory.write(tick(), lookups.chain(limits).chain(rooms));
+    let module = sample(Kind::Module, b"", [panics()]);
+    memory.write(tick(), lookups.chain(limits).chain(rooms).chain([module]));
 }
 
 fn sample(kind: Kind, name: &[u8], columns: impl IntoIterator<Item = u64>) -> Sample<'_> {

@@ -35,7 +35,7 @@ const NAME_WORDS: usize = NAME_MAX / size_of::<Word>();
 /// A sample is its stamp and its values.
 const SAMPLE: usize = 1 + VALUES;
 
-const KINDS: [Kind; 3] = [Kind::Sendfile, Kind::Limit, Kind::Room];
+const KINDS: [Kind; 4] = [Kind::Sendfile, Kind::Limit, Kind::Room, Kind::Module];
 
 /// The history over its words.
 #[derive(Clone, Copy)]

@@ -129,7 +129,7 @@ pub fn history(name: &[u8]) -> History {
         name: name.to_vec(),
         samples: vec![None, Some(vec![u64::MAX; kind.columns().len()])],
     };
-    let kinds = [Kind::Sendfile, Kind::Limit, Kind::Room];
+    let kinds = [Kind::Sendfile, Kind::Limit, Kind::Room, Kind::Module];
     History { interval: 5000, time: 1_763_800_000, series: kinds.map(series).into() }
 }
 

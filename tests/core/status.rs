@@ -6,7 +6,7 @@ use crate::schema::{assert_conforms, schema};
 use crate::statuses::{empty, full, history, hostile, keys, limit, room, HOSTILE_NAMES, SESSIONS};
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::buffers::{Buffers, Filter};
-use ngx_http_smart_module::core::report::{json, Kind, Status};
+use ngx_http_smart_module::core::report::{json, History, Kind, Series, Status};
 use serde_json::{json, Value};
 
 /// An answer, by the name of its schema.
@@ -30,7 +30,8 @@ fn answers(name: &[u8]) -> Vec<Answer> {
         ("key", written(|out| json::key(name, &keys[1], out))),
         ("top", written(|out| json::top(name, &keys, out))),
         ("top", written(|out| json::top(name, &[], out))),
-        ("room", written(|out| json::room(&room(name), out))),
+        ("room", written(|out| json::room(&room(name), &history(name), out))),
+        ("room", written(|out| json::room(&room(name), &History::default(), out))),
         ("history", written(|out| json::history(&history(name), out))),
         ("error", written(|out| json::error(404, &String::from_utf8_lossy(name), out))),
     ];
@@ -190,6 +191,26 @@ fn a_filter_takes_one_location_and_no_server() {
     assert_eq!(told["locations"].as_array().unwrap().len(), 1);
     assert_eq!(told["locations"][0]["location"], "scgi front");
     assert_eq!(told["servers"], json!([]));
+}
+
+#[test]
+fn a_room_is_told_with_what_it_has_done_in_the_last_minute() {
+    let sample = |entered| Some(vec![9, 9, entered, 5, 0, 0, 0]);
+    let mut samples = vec![sample(1); 30];
+    // Seven steps of five seconds are known of the last twelve, and one of them is a beginning anew.
+    samples.extend([1000, 1000].map(sample));
+    samples.extend([None, None, None]);
+    samples.extend([1000, 1002, 1004, 4, 6, 8, 10, 12].map(sample));
+    let series = Series { kind: Kind::Room, name: b"front".to_vec(), samples };
+    let history = History { interval: 5000, time: 0, series: vec![series] };
+    let of = |name: &[u8]| -> Value {
+        let text = written(|out| json::room(&room(name), &history, out));
+        serde_json::from_slice::<Value>(&text).unwrap()["per_minute"].take()
+    };
+    let rates = json!({"entered": 24.0, "admitted": 0.0, "absent": 0.0, "refused": 0.0});
+    assert_eq!(of(b"front"), rates);
+    let unknown = json!({"entered": null, "admitted": null, "absent": null, "refused": null});
+    assert_eq!(of(b"other"), unknown);
 }
 
 #[test]

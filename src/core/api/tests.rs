@@ -54,7 +54,7 @@ fn paths_name_what_is_told() {
 
 #[test]
 fn arguments_say_more_precisely_what() {
-    assert_eq!(get("limits/one", "key=%31+2"), key(b"1+2"));
+    assert_eq!(get("limits/one", "key=%31%2B2"), key(b"1+2"));
     assert_eq!(get("limits/one", "&key=&"), key(b""));
     assert_eq!(get("limits/one", "key=a=b"), key(b"a=b"));
     assert_eq!(get("limits/one", "key=%00%ff%FF"), key(b"\0\xff\xff"));

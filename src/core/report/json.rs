@@ -73,8 +73,20 @@ pub fn top(limit: &[u8], keys: &[KeyState], out: &mut impl Write) -> io::Result<
 }
 
 /// `rooms/NAME`: a room.
-pub fn room(room: &Room, out: &mut impl Write) -> io::Result<()> {
-    document(out, |object| room.write_members(object.member("room", &room.name)?))
+///
+/// # Errors
+/// Those of `out`.
+pub fn room(room: &Room, history: &History, out: &mut impl Write) -> io::Result<()> {
+    document(out, |object| {
+        object.member("room", &room.name)?.object("per_minute", |rates| {
+            for column in ["entered", "admitted", "absent", "refused"] {
+                let rate = history.per_minute(Kind::Room, &room.name, column);
+                rates.member(column, &rate.map(Decimal::of_thousandths))?;
+            }
+            Ok(())
+        })?;
+        room.write_members(object)
+    })
 }
 
 /// `rooms/NAME?session=S`: a session of a room.
@@ -215,6 +227,7 @@ impl Members for Series {
             Kind::Sendfile => "sendfile",
             Kind::Limit => "limit",
             Kind::Room => "room",
+            Kind::Module => "module",
         };
         object
             .member("kind", kind)?

@@ -242,12 +242,37 @@ pub struct History {
     pub series: Vec<Series>,
 }
 
+impl History {
+    /// How much a total has grown in a minute, in thousandths: on average, over the last minute. `None`: nothing is
+    /// known of it.
+    pub fn per_minute(&self, kind: Kind, name: &[u8], column: &str) -> Option<u64> {
+        const MINUTE: u64 = 60_000;
+        let series = self.series.iter().find(|it| it.kind == kind && it.name == name)?;
+        let column = kind.columns().iter().position(|known| *known == column)?;
+        let steps = MINUTE.checked_div(self.interval)? as usize;
+        let first = series.samples.len().saturating_sub(steps.saturating_add(1));
+        let value = |sample: &Option<Vec<u64>>| sample.as_ref()?.get(column).copied();
+        let (mut grown, mut time) = (0_u64, 0_u64);
+        for pair in series.samples.get(first..)?.windows(2) {
+            let [before, after] = pair else { continue };
+            // A total that goes down is a beginning anew.
+            let more =
+                value(after).zip(value(before)).and_then(|(now, then)| now.checked_sub(then));
+            if let Some(more) = more {
+                grown = grown.saturating_add(more);
+                time = time.saturating_add(self.interval);
+            }
+        }
+        grown.saturating_mul(1000 * MINUTE).checked_div(time)
+    }
+}
+
 /// A series.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// What it is of.
     pub kind: Kind,
-    /// The name of its zone; empty for lookups.
+    /// The name of its zone; empty for lookups, and for the module itself.
     pub name: Vec<u8>,
     /// For each time the values that [`Kind::columns`] names; none where no sample was taken.
     pub samples: Vec<Option<Vec<u64>>>,
@@ -262,7 +287,12 @@ pub enum Kind {
     Limit,
     /// A room.
     Room,
+    /// The module itself.
+    Module,
 }
+
+/// How many columns of a limit are what was said of requests: the first.
+pub const VERDICTS: usize = 5;
 
 impl Kind {
     /// What the values of a sample are. All are totals but `waiting` and `active`.
@@ -286,10 +316,18 @@ impl Kind {
                 "timeout_microseconds",
                 "invalid_microseconds",
             ],
-            Self::Limit => {
-                &["passed", "delayed", "rejected", "delayed_dry_run", "rejected_dry_run"]
+            Self::Limit => &[
+                "passed",
+                "delayed",
+                "rejected",
+                "delayed_dry_run",
+                "rejected_dry_run",
+                "evicted_in_debt",
+            ],
+            Self::Room => {
+                &["waiting", "active", "entered", "admitted", "absent", "refused", "rebuilt"]
             }
-            Self::Room => &["waiting", "active", "entered", "admitted", "absent", "refused"],
+            Self::Module => &["panics"],
         }
     }
 }
@@ -303,15 +341,30 @@ impl Sendfile {
 }
 
 impl Limit {
-    /// The values that [`Kind::columns`] names: what was said of requests.
-    pub fn values(&self) -> [u64; 5] {
-        [self.passed, self.delayed, self.rejected, self.delayed_dry_run, self.rejected_dry_run]
+    /// The values that [`Kind::columns`] names.
+    pub fn values(&self) -> [u64; VERDICTS + 1] {
+        [
+            self.passed,
+            self.delayed,
+            self.rejected,
+            self.delayed_dry_run,
+            self.rejected_dry_run,
+            self.evicted_in_debt,
+        ]
     }
 }
 
 impl Room {
     /// The values that [`Kind::columns`] names.
-    pub fn values(&self) -> [u64; 6] {
-        [self.waiting, self.active, self.entered, self.admitted, self.absent, self.refused]
+    pub fn values(&self) -> [u64; 7] {
+        [
+            self.waiting,
+            self.active,
+            self.entered,
+            self.admitted,
+            self.absent,
+            self.refused,
+            self.rebuilt,
+        ]
     }
 }

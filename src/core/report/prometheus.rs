@@ -7,7 +7,7 @@ mod sendfile;
 use std::io::{self, Write};
 
 use self::family::{counter, gauge, histogram, histograms, numbers, samples, Number};
-use super::{Kind, Limit, Room, Status, WAIT_BOUNDS};
+use super::{Kind, Limit, Room, Status, VERDICTS, WAIT_BOUNDS};
 use crate::core::decimal::Decimal;
 
 /// `metrics`.
@@ -38,7 +38,8 @@ const STATUS: [Number<Status>; 2] = [
 
 fn limits(limits: &[Limit], out: &mut dyn Write) -> io::Result<()> {
     let of_outcomes = limits.iter().flat_map(|limit| {
-        Kind::Limit.columns().iter().zip(limit.values()).map(|(outcome, count)| {
+        let verdicts = Kind::Limit.columns().iter().zip(limit.values()).take(VERDICTS);
+        verdicts.map(|(outcome, count)| {
             ([("zone", limit.name.as_slice()), ("outcome", outcome.as_bytes())], count)
         })
     });

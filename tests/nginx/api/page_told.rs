@@ -51,7 +51,7 @@ fn well() -> Status {
 
 /// The history of limit `shop`, of these numbers of requests that passed.
 fn history(passed: &[Option<u64>]) -> History {
-    let sample = |passed: &Option<u64>| passed.map(|passed| vec![passed, 0, 0, 0, 0]);
+    let sample = |passed: &Option<u64>| passed.map(|passed| vec![passed, 0, 0, 0, 0, 0]);
     let samples = passed.iter().map(sample).collect();
     let series = vec![Series { kind: Kind::Limit, name: b"shop".to_vec(), samples }];
     History { interval: 5000, time: 0, series }

@@ -35,21 +35,12 @@ impl Kind {
     /// What the values of a sample are. Times are in microseconds, as in the history.
     fn columns(self) -> &'static [&'static str] {
         match self {
+            Kind::Module => report::Kind::Module.columns(),
             Kind::Sendfile => report::Kind::Sendfile.columns(),
-            Kind::Module => &["panics"],
+            Kind::Limit => report::Kind::Limit.columns(),
+            Kind::Room => report::Kind::Room.columns(),
             Kind::Server => &["questions", "failures", "timeouts"],
             Kind::Cache => &["evicted"],
-            Kind::Limit => &[
-                "passed",
-                "delayed",
-                "rejected",
-                "delayed_dry_run",
-                "rejected_dry_run",
-                "evicted_in_debt",
-            ],
-            Kind::Room => {
-                &["waiting", "active", "entered", "admitted", "absent", "refused", "rebuilt"]
-            }
         }
     }
 
@@ -97,6 +88,7 @@ impl Past {
                 "sendfile" => Kind::Sendfile,
                 "limit" => Kind::Limit,
                 "room" => Kind::Room,
+                "module" => Kind::Module,
                 _ => continue,
             };
             let place = |column: &&str| series.columns.iter().position(|c| c.as_str() == *column);

@@ -11,7 +11,7 @@ const problem = (isBad, where, kind, text) => ({ isBad, where, kind, text });
 
 const panics = ({ panics: all }) => {
   if (!all) return [];
-  const recent = lately(ofAnswers((status) => status), (totals) => totals.panics);
+  const recent = lately(samplesOf("module"), (totals) => totals.panics);
   const when = recent ? `, ${count(recent)} of them in the last minute` : "";
   return [problem(recent > 0, "facts", "panics", `${plural(all, "panic")} caught${when}: the error log says where`)];
 };
@@ -46,8 +46,7 @@ const limitProblems = ({ limits }) =>
     const samples = samplesOf("limit", name);
     const rejected = lately(samples, (totals) => totals.rejected);
     const all = rejected + lately(samples, ({ passed, delayed }) => passed + delayed);
-    const totals = ofAnswers((status) => status.limits[name]);
-    const inDebt = lately(totals, ({ evicted_in_debt: evicted }) => evicted);
+    const inDebt = lately(samples, ({ evicted_in_debt: evicted }) => evicted);
     if (rejected >= 10 && rejected >= all / 10)
       found.push(problem(rejected >= all / 2, "limits", "rejected " + name, `Limit ${name} rejects ${share(rejected, all)} of its requests`));
     if (inDebt) found.push(problem(true, "limits", "evicted " + name, `Limit ${name} forgot ${plural(inDebt, "key")} that still owed: its zone is too small`));
@@ -61,7 +60,7 @@ const roomProblems = ({ rooms }) =>
     const found = [];
     const samples = samplesOf("room", name);
     const refused = lately(samples, (totals) => totals.refused);
-    const rebuilt = lately(ofAnswers((status) => status.rooms[name]), (totals) => totals.rebuilt);
+    const rebuilt = lately(samples, (totals) => totals.rebuilt);
     const before = samples.find(({ time, totals }) => totals && time > now() - 300)?.totals.waiting;
     if (refused || (room.max_waiting && room.waiting >= room.max_waiting)) {
       const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";

@@ -31,6 +31,7 @@ const TOTALS = {
   sendfile: (status) => status.sendfile && lookupTotals(status.sendfile),
   limit: (status, name) => status.limits[name],
   room: (status, name) => status.rooms[name],
+  module: (status) => status,
 };
 
 const remember = ({ time, interval_seconds: interval, series }) => {
