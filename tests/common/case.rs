@@ -1,7 +1,5 @@
 //! A location of which a few things are known, and what is expected of the advice for it.
 
-#![allow(dead_code)]
-
 use ngx_http_smart_module::core::advice::{Advice, Directive, State};
 use ngx_http_smart_module::core::histogram::Histogram;
 use ngx_http_smart_module::core::report::buffers::{Chain, Host, Location, Protocol, Settings};

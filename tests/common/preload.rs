@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::sanitized;
 use super::setup::Setup;
 
 /// The words of the file, in the order of `struct control` in `preload.c`.
@@ -23,15 +24,19 @@ pub struct Preload {
 }
 
 impl Preload {
-    /// Makes the nginx of `setup` load the library.
-    pub fn into(setup: Setup) -> (Self, Setup) {
+    /// Makes the nginx of `setup` load the library. `None`: this one cannot.
+    pub fn into(setup: Setup) -> Option<(Self, Setup)> {
+        if sanitized() {
+            eprintln!("not run: AddressSanitizer brings its own allocator and wrappers");
+            return None;
+        }
         let path = setup.prefix().join("preload.control");
         fs::write(&path, [0; 64]).expect("a file");
         let file = File::options().read(true).write(true).open(&path).expect("the file");
         let setup = setup
             .preload(library())
             .environment("NGX_SMART_PRELOAD_CONTROL", &path.display().to_string());
-        (Self { file }, setup)
+        Some((Self { file }, setup))
     }
 
     /// The worker's `number`th allocation from now on fails; with 0, none does.

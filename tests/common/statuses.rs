@@ -1,14 +1,10 @@
 //! States that the status interface is to tell: all that there can be, nothing, and names that would do harm.
 
-// Every test file is a crate of its own and uses its own part of this one.
-#![allow(dead_code)]
-
 use ngx_http_smart_module::core::histogram::Histogram;
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::buffers::{self, Buffers, Chain, Host, Protocol};
 use ngx_http_smart_module::core::report::{
-    Cache, History, KeyState, Kind, Limit, Outcomes, Room, Sendfile, Series, Server, SessionState,
-    Status,
+    Cache, History, Kind, Limit, Outcomes, Room, Sendfile, Series, Server, Status,
 };
 
 /// Names that would do harm wherever they were not escaped.
@@ -85,13 +81,6 @@ pub fn limit(name: &[u8]) -> Limit {
     }
 }
 
-/// A key that is held, and one that is not.
-pub fn keys(name: &[u8]) -> [KeyState; 2] {
-    let held =
-        KeyState { key: name.to_vec(), excess: Some(1234), idle: Some(500), heavy: Some(12) };
-    [held, KeyState { key: name.to_vec(), ..KeyState::default() }]
-}
-
 pub fn room(name: &[u8]) -> Room {
     Room {
         name: name.to_vec(),
@@ -114,13 +103,6 @@ pub fn room(name: &[u8]) -> Room {
         wait: counted([1000, 61_000]),
     }
 }
-
-/// What a room can know of a session.
-pub const SESSIONS: [SessionState; 3] = [
-    SessionState::Active { left: 1, is_provisional: false },
-    SessionState::Active { left: u64::MAX, is_provisional: true },
-    SessionState::Waiting { position: 1, wait: Some(0), waited: 12_345 },
-];
 
 /// A series of each kind, with a sample and one that is missing.
 pub fn history(name: &[u8]) -> History {

@@ -3,11 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::schema::{assert_conforms, schema};
-use crate::statuses::{empty, full, history, hostile, keys, limit, room, HOSTILE_NAMES, SESSIONS};
+use crate::statuses::{empty, full, history, hostile, limit, room, HOSTILE_NAMES};
 use ngx_http_smart_module::core::policy::Outcome;
 use ngx_http_smart_module::core::report::buffers::{Buffers, Filter};
-use ngx_http_smart_module::core::report::{json, History, Kind, Series, Status};
+use ngx_http_smart_module::core::report::{
+    json, History, KeyState, Kind, Series, SessionState, Status,
+};
 use serde_json::{json, Value};
+
+/// What a room can know of a session.
+const SESSIONS: [SessionState; 3] = [
+    SessionState::Active { left: 1, is_provisional: false },
+    SessionState::Active { left: u64::MAX, is_provisional: true },
+    SessionState::Waiting { position: 1, wait: Some(0), waited: 12_345 },
+];
+
+/// A key that is held, and one that is not.
+fn keys(name: &[u8]) -> [KeyState; 2] {
+    let held =
+        KeyState { key: name.to_vec(), excess: Some(1234), idle: Some(500), heavy: Some(12) };
+    [held, KeyState { key: name.to_vec(), ..KeyState::default() }]
+}
 
 /// An answer, by the name of its schema.
 type Answer = (&'static str, Vec<u8>);

@@ -7,10 +7,6 @@ use crate::common::room::{room, seated};
 
 /// All that the interface tells of, in an nginx with the library loaded.
 fn start() -> Option<(Preload, Nginx)> {
-    if crate::common::sanitized() {
-        eprintln!("not run: AddressSanitizer brings its own allocator and wrappers");
-        return None;
-    }
     let setup = room("max_active=5 per_net=off")
         .http("http_sendfile_cache_zone lookups:1m; smart_buffers_zone 1m;\n")
         // A small pool, so that nearly everything that a request needs is an allocation.
@@ -18,7 +14,7 @@ fn start() -> Option<(Preload, Nginx)> {
         .location("/smart/", "smart_api write;")
         .location("/limited/", "smart_limit zone=key burst=9 nodelay; smart_buffers on; empty_gif;")
         .location("/file/", "http_sendfile on; http_sendfile_cache lookups;");
-    let (preload, setup) = Preload::into(setup);
+    let (preload, setup) = Preload::into(setup)?;
     let nginx = setup.start();
     seated(&nginx);
     nginx.get("/limited/?k=a");

@@ -7,10 +7,6 @@ use crate::common::preload::Preload;
 
 /// Limits in each of their ways, in an nginx with the library loaded.
 fn start() -> Option<(Preload, Nginx)> {
-    if crate::common::sanitized() {
-        eprintln!("not run: AddressSanitizer brings its own allocator and wrappers");
-        return None;
-    }
     // More limits than a decision keeps on the stack.
     let many: String =
         (0..6).map(|zone| format!("smart_limit zone=z{zone} burst=1 nodelay; ")).collect();
@@ -32,7 +28,7 @@ fn start() -> Option<(Preload, Nginx)> {
         .limit("/waits", "smart_limit zone=fast burst=5;")
         .limit("/own", "smart_limit zone=own;")
         .limit("/address", "smart_limit zone=address;");
-    let (preload, setup) = Preload::into(setup);
+    let (preload, setup) = Preload::into(setup)?;
     Some((preload, setup.start()))
 }
 

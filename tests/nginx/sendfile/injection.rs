@@ -10,10 +10,6 @@ use crate::common::{site, wait_until};
 
 /// Lookups beside a cache and without one, of IDs 0 to 99, in an nginx with the library loaded.
 fn start() -> Option<(Memcached, Preload, Nginx)> {
-    if crate::common::sanitized() {
-        eprintln!("not run: AddressSanitizer brings its own allocator and wrappers");
-        return None;
-    }
     let memcached = Memcached::with_paths(0..100);
     let setup = Setup::new()
         .http("http_sendfile_cache_zone lookups:1m;\n")
@@ -24,7 +20,7 @@ fn start() -> Option<(Memcached, Preload, Nginx)> {
             "/cached/",
             "http_sendfile on; http_sendfile_cache lookups; http_sendfile_fallback off;",
         );
-    let (preload, setup) = Preload::into(setup);
+    let (preload, setup) = Preload::into(setup)?;
     Some((memcached, preload, setup.start()))
 }
 
