@@ -1,5 +1,7 @@
 //! To which location a request is counted, and by which name.
 
+use std::cell::Cell;
+
 use crate::common::buffers::{assert_sizes, listening};
 use crate::common::client::{request, Client};
 use crate::common::port::Port;
@@ -124,6 +126,27 @@ fn an_answer_belongs_to_who_has_passed_the_request_on() {
     assert_sizes(&sorry["measured"]["response"], &[70, 70]);
 }
 
+/// As README says: nginx keeps nothing of the first.
+#[test]
+fn where_a_second_upstream_answers_all_is_counted_there() {
+    let (upstreams, dead) = (Upstreams::start(), Port::reserve());
+    let first = format!("error_page 502 = @second; proxy_pass http://{};", dead.address());
+    let nginx = Setup::new()
+        .measured()
+        .location("/first/", &first)
+        .location("@second", &upstreams.pass("proxy"))
+        .start();
+    let path = format!("/first/?{}", asking_for(5000, 1));
+    assert_eq!(nginx.get(&path).body.len(), 5000);
+    let second = nginx.location_after("@second", 1)["measured"].clone();
+    assert_sizes(&second["upstream"]["response"], &[5000]);
+    // The body was read for the first; what the second thinks of it does not matter.
+    assert_eq!(nginx.connect().request("POST", &path, &[], &[b'b'; 300]).status, 405);
+    let second = nginx.location_after("@second", 2)["measured"].clone();
+    assert_sizes(&second["request_body"], &[300]);
+    assert_eq!(nginx.location("/first/")["requests"], 0);
+}
+
 #[test]
 fn subrequests_add_nothing_to_the_request_they_are_of() {
     let (upstreams, port) = (Upstreams::start(), Port::reserve());
@@ -215,22 +238,22 @@ fn of_servers_of_one_name_those_are_told_that_pass_requests_on() {
     wait_until("the other", || settings() == (Some(5), true));
 }
 
+/// A location `/` that keeps answers, and tells where each is from.
+fn keeping(directives: &str) -> Setup {
+    let setup = Setup::new().measured();
+    let cache = setup.prefix().join("temp/cache").display().to_string();
+    setup.http(&format!("proxy_cache_path {cache} keys_zone=answers:1m;\n")).location(
+        "/",
+        &format!("proxy_cache answers; add_header X-Cache $upstream_cache_status; {directives}"),
+    )
+}
+
 #[test]
 fn an_answer_of_a_cache_that_was_asked_about_is_the_upstreams() {
     let upstreams = Upstreams::start();
-    let setup = Setup::new().measured();
-    let cache = setup.prefix().join("temp/cache").display().to_string();
-    let nginx = setup
-        .http(&format!("proxy_cache_path {cache} keys_zone=answers:1m;\n"))
-        .location(
-            "/",
-            &format!(
-                "proxy_cache answers; proxy_cache_valid 200 1h; proxy_cache_bypass $arg_anew;
-                proxy_cache_revalidate on; add_header X-Cache $upstream_cache_status; {}",
-                upstreams.pass("proxy")
-            ),
-        )
-        .start();
+    let keeps =
+        "proxy_cache_valid 200 1h; proxy_cache_bypass $arg_anew; proxy_cache_revalidate on;";
+    let nginx = keeping(&format!("{keeps} {}", upstreams.pass("proxy"))).start();
     let path = format!("/?{}", asking_for(5000, 300));
     for (path, status) in [
         (path.clone(), "MISS"),
@@ -248,25 +271,17 @@ fn an_answer_of_a_cache_that_was_asked_about_is_the_upstreams() {
 #[test]
 fn an_answer_of_a_cache_in_place_of_a_dead_upstream_is_no_header_that_was_too_big() {
     let backend = Setup::without_module().document("page", &[b'p'; 3000]).start();
-    let setup = Setup::new().measured();
-    let cache = setup.prefix().join("temp/cache").display().to_string();
-    let nginx = setup
-        .http(&format!("proxy_cache_path {cache} keys_zone=answers:1m;\n"))
-        .location(
-            "/",
-            &format!(
-                "proxy_cache answers; proxy_cache_valid 200 1s; proxy_cache_use_stale error;
-                add_header X-Cache $upstream_cache_status; proxy_pass http://127.0.0.1:{};",
-                backend.port()
-            ),
-        )
-        .start();
+    let keeps = "proxy_cache_valid 200 1s; proxy_cache_use_stale error;";
+    let nginx =
+        keeping(&format!("{keeps} proxy_pass http://127.0.0.1:{};", backend.port())).start();
     assert_eq!(nginx.get("/page").header("X-Cache"), Some("MISS"));
     drop(backend);
+    let asked = Cell::new(1);
     wait_until("an answer that is too old", || {
+        asked.set(asked.get() + 1);
         nginx.get("/page").header("X-Cache") == Some("STALE")
     });
-    wait_until("its count", || nginx.location("/")["requests"].as_u64() > Some(1));
-    let upstream = nginx.location("/")["measured"]["upstream"].clone();
+    let measured = nginx.location_after("/", asked.get())["measured"].clone();
+    let upstream = &measured["upstream"];
     assert_eq!((&upstream["header"]["count"], &upstream["header_too_big"]), (&json!(1), &json!(0)));
 }
