@@ -10,6 +10,10 @@ use std::time::Duration;
 use super::preload;
 use super::setup::Setup;
 
+/// A client sends as fast as a busy machine can, while minutes or days pass: without these, nginx would close a
+/// connection that it has accepted and whose request it has not read before the clock moved.
+const PATIENCE: &str = "client_header_timeout 20d; send_timeout 20d;\n";
+
 /// Where the time of day begins that stands still: 2030-01-01.
 const DAY: Duration = Duration::from_secs(1_893_456_000);
 
@@ -44,8 +48,10 @@ impl Clock {
         let time_of_day = AtomicU64::new(milliseconds(time_of_day));
         let clock = Self { file, monotonic: AtomicU64::new(0), time_of_day };
         clock.advance(start);
-        let setup =
-            setup.preload(library).environment("NGX_SMART_CLOCK", &path.display().to_string());
+        let setup = setup
+            .http(PATIENCE)
+            .preload(library)
+            .environment("NGX_SMART_CLOCK", &path.display().to_string());
         (clock, setup)
     }
 

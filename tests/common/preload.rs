@@ -85,10 +85,11 @@ fn library() -> &'static Path {
     LIBRARY.get_or_init(|| build("preload"))
 }
 
-/// Builds `tests/preload/NAME.c`.
+/// Builds `tests/preload/NAME.c`. The library appears whole: another run of the tests may be loading it.
 pub(super) fn build(name: &str) -> PathBuf {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let library = directory.join(format!("lib{name}.so"));
+    let unfinished = directory.join(format!("lib{name}.so.{}", std::process::id()));
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let compiler = cc::Build::new()
         .target(&target)
@@ -101,11 +102,12 @@ pub(super) fn build(name: &str) -> PathBuf {
     let output = compiler
         .to_command()
         .args(["-shared", "-fPIC", "-Wall", "-Wextra", "-fno-builtin", "-o"])
-        .arg(&library)
+        .arg(&unfinished)
         .arg(source)
         .arg("-ldl")
         .output()
         .expect("a C compiler");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::rename(unfinished, &library).expect("the library in its place");
     library
 }
