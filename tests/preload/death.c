@@ -61,15 +61,24 @@ step(int signal, siginfo_t *info, void *context)
     (void) info;
 
     ucontext_t  *processor = context;
+    long         left = within ? atomic_load(&control->instructions_left) : 0;
 
-    if (!within) {
+    while (left > 0
+           && !atomic_compare_exchange_weak(&control->instructions_left, &left, left - 1))
+    {
+        /* another worker counts as well */
+    }
+
+    /* Where nobody is to die any more a worker goes on at its own speed: it may have a room to mend. */
+
+    if (left <= 0) {
         processor->uc_mcontext.gregs[REG_EFL] &= ~TRAP_FLAG;
         return;
     }
 
     processor->uc_mcontext.gregs[REG_EFL] |= TRAP_FLAG;
 
-    if (atomic_fetch_sub(&control->instructions_left, 1) == 1) {
+    if (left == 1) {
         kill(getpid(), SIGKILL);
     }
 }

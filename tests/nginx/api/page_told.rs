@@ -192,8 +192,7 @@ fn it_is_readable_on_each_screen() {
         interface.tell(&status, &history(&passed));
         let tab = interface.visit(&browser);
         tab.wait_for("document.getElementById('buffers') !== null");
-        let level = format!("document.querySelector('.verdict').className === 'verdict {name}'");
-        assert_eq!(tab.evaluate(&level), true, "{}", tab.text("verdict"));
+        tab.wait_for(&format!("document.querySelector('.verdict').className === 'verdict {name}'"));
         tab.evaluate("document.querySelectorAll('details').forEach((at) => (at.open = true))");
         for (scheme, width) in [("light", 1280), ("dark", 1280), ("light", 320), ("dark", 360)] {
             tab.prefer("prefers-color-scheme", scheme);
