@@ -231,7 +231,10 @@ impl<'b> Tab<'b> {
     /// Waits until an expression is true in the page.
     #[track_caller]
     pub fn wait_for(&self, expression: &str) {
-        let is_so = || self.evaluate(expression) == true;
+        // A document that is just coming has no body yet.
+        let safe =
+            format!("(() => {{ try {{ return ({expression}) }} catch {{ return false }} }})()");
+        let is_so = || self.evaluate(&safe) == true;
         assert!(
             holds_within(patience(), is_so),
             "waited in vain: {expression}; the page is {}",

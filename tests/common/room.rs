@@ -1,5 +1,7 @@
 //! A server with a waiting room, and visitors who keep its cookies.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::client::{request, Client, Response};
@@ -7,6 +9,10 @@ use super::clock::Clock;
 use super::limit::HEADERS;
 use super::nginx::Nginx;
 use super::setup::Setup;
+
+/// Between two requests of a visitor who asks for as long as a test goes on: the connections of some thousand
+/// requests in a second would use up the machine's ports, which other tests need too.
+pub const PAUSE: Duration = Duration::from_millis(1);
 
 /// The media type in which the room itself answers.
 pub const ROOM_TYPE: &str = "application/vnd.ngx-smart.room+json";

@@ -6,6 +6,7 @@ use crate::common::buffers::assert_sizes;
 use crate::common::client::Client;
 use crate::common::level::{self, Level, EVERYWHERE};
 use crate::common::nginx::Nginx;
+use crate::common::port::Port;
 use crate::common::process;
 use crate::common::setup::Setup;
 use crate::common::{sanitized, wait_until};
@@ -114,6 +115,7 @@ fn names(buffers: &Value) -> Vec<&str> {
 
 #[test]
 fn smoke_inner_levels_prevail() {
+    let other = Port::reserve();
     let nginx = setup()
         .interface()
         .http("smart_buffers on; smart_buffers_budget 2m;\n")
@@ -123,7 +125,7 @@ fn smoke_inner_levels_prevail() {
             "/on/",
             "smart_buffers on; return 204; location /on/more/ { smart_buffers_budget 4m; }",
         )
-        .http("server { listen 127.0.0.1:1; server_name other; }\n")
+        .http(&format!("server {{ listen {}; server_name other; }}\n", other.address()))
         .start();
     let buffers = nginx.buffers();
     assert_eq!(names(&buffers), ["", "/on/", "/on/more/"]);

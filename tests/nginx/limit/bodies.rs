@@ -11,15 +11,16 @@ use crate::common::port::Port;
 use crate::common::setup::Setup;
 use crate::common::wait_until;
 
-/// A limited location before an application, where the next request has to wait for half a second;
-/// and one whose requests become such
-/// after their bodies were given up, because there is no memcached.
+/// A limited location before an application, where the next request has to wait for two seconds;
+/// and one whose requests become such after their bodies were given up, because there is no memcached.
 fn start(limiter: &str) -> Nginx {
-    start_with_rate(limiter, "2r/s")
+    start_with_rate(limiter, "30r/m")
 }
 
 fn start_with_rate(limiter: &str, rate: &str) -> Nginx {
     let setup = application(Setup::new());
+    // Nobody else is to listen there while the test runs.
+    let nobody = Box::leak(Box::new(Port::reserve())).address();
     let limit = format!("limit_req zone=one burst=2; {}", pass(&setup));
     let nginx = setup
         .http(&renamed_for(limiter, &format!("limit_req_zone $host zone=one:1m rate={rate};\n")))
@@ -29,8 +30,7 @@ fn start_with_rate(limiter: &str, rate: &str) -> Nginx {
         .location(
             "/memcached/",
             &format!(
-                "set $memcached_key 1; memcached_pass {}; error_page 502 =200 /instead;",
-                Port::reserve().address()
+                "set $memcached_key 1; memcached_pass {nobody}; error_page 502 =200 /instead;"
             ),
         )
         .start();
@@ -62,7 +62,7 @@ fn send_in_parts(nginx: &Nginx, path: &str, body: &str) -> [String; 2] {
     wait_for_delays(nginx, 1);
     client.send(during);
     // What is tested is what comes when the delay is over.
-    thread::sleep(Duration::from_millis(700));
+    thread::sleep(Duration::from_millis(2_200));
     client.send(after);
     [client.read("GET").text(), client.get("/application/b").text()]
 }

@@ -173,7 +173,7 @@ fn streams_and_encrypted_connections_whose_client_leaves_are_noticed() {
         let nginx = start_with_long_delay(Setup::new().https(&port), limiter);
         let (began, uri) = (Instant::now(), format!("https://{}/limited/one", port.address()));
         for option in ["--http2", "--http1.1"] {
-            let left = try_curl(&["--insecure", option, "--max-time", "0.5", &uri]);
+            let left = try_curl(&["--insecure", option, "--max-time", "3", &uri]);
             assert!(!left.status.success(), "{option}");
         }
         wait_for_delays(&nginx, 2);
@@ -185,7 +185,7 @@ fn streams_and_encrypted_connections_whose_client_leaves_are_noticed() {
 fn an_encrypted_request_waits_and_is_answered() {
     each_limiter(|limiter| {
         let port = Port::reserve();
-        let nginx = limited(Setup::new().https(&port), limiter, "1r/s", "burst=5").start();
+        let nginx = limited(Setup::new().https(&port), limiter, "15r/m", "burst=5").start();
         assert_eq!(nginx.get("/limited/one").status, 200);
         for option in ["--http1.1", "--http2"] {
             let uri = format!("https://{}/limited/two", port.address());

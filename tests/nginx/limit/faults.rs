@@ -246,7 +246,7 @@ fn a_busy_key_has_its_rate_and_no_more_while_time_goes_on() {
     let most = BURST + 1.0 + RATE * (began.elapsed().as_secs_f64() + 0.001);
     assert!(passed as f64 <= most, "{passed} passed, {most} allowed");
     // A machine that is busy with other things may leave some of the rate unused.
-    assert!(passed as f64 >= most * 0.5, "{passed} passed of {most}");
+    assert!(passed as f64 >= most * 0.2, "{passed} passed of {most}");
 }
 
 /// Asks twice for each of `keys` new keys, one after the other, and returns the two statuses.

@@ -170,6 +170,7 @@ fn a_form_is_sent_again_by_the_visitor_and_arrives_as_it_was() {
     assert_eq!(counts(&nginx), (0, 1));
     tab.click("again");
     tab.wait_for("document.body.innerText.includes('[word=a+b%26c]')");
+    nginx.wait_for_access("/send?now=1 ");
     let arrived = nginx.access_log();
     let sent = arrived.iter().filter(|entry| entry["request"] == "POST /send?now=1 HTTP/1.1");
     let statuses: Vec<_> = sent.map(|entry| entry["status"].as_str()).collect();

@@ -14,8 +14,8 @@ use crate::common::death::Death;
 use crate::common::limit::QUIET;
 use crate::common::nginx::Nginx;
 use crate::common::process::{self, Signal};
-use crate::common::room::{counts, queue, room, seated, Visitor, ROOM_TYPE};
-use crate::common::{dose, holds_within, wait_until, Numbers};
+use crate::common::room::{counts, queue, room, seated, Visitor, PAUSE, ROOM_TYPE};
+use crate::common::{dose, wait_until, Numbers};
 
 /// The moments at which a worker is to die that does this.
 fn moments(death: &Death, work: impl FnOnce()) -> Vec<u64> {
@@ -227,7 +227,7 @@ fn a_worker_may_die_with_the_lock_while_the_master_reads_a_configuration() {
         let now = scene.nginx.workers();
         now.len() == 2 && now.iter().all(|worker| !old.contains(worker))
     });
-    assert_eq!(scene.nginx.deaths_with_lock(), 1);
+    wait_until("its death in the log", || scene.nginx.deaths_with_lock() == 1);
     scene.check();
 }
 
@@ -238,13 +238,12 @@ fn leave_to_the_sweep(nginx: &Nginx, meanwhile: impl FnOnce()) {
     }
     assert_eq!(counts(nginx).0, 20);
     meanwhile();
-    let time = Duration::from_secs(15);
-    assert!(holds_within(time, || counts(nginx).0 == 0), "nobody sweeps: {:?}", counts(nginx));
+    wait_until("an empty room", || counts(nginx).0 == 0);
 }
 
 #[test]
 fn another_worker_sweeps_when_one_is_killed_or_hangs() {
-    let rules = "max_active=1 session=1h absent=1s refresh=1s:1s";
+    let rules = "max_active=1 session=1h absent=5s refresh=1s:1s";
     let nginx = room(rules).workers(2).start();
     nginx.allow_deaths();
     seated(&nginx);
@@ -271,6 +270,7 @@ fn come_and_go(visitor: &mut Visitor, stop: &AtomicBool, stays: &Mutex<Vec<Stay>
     let mut stay: Option<Stay> = None;
     while !stop.load(Ordering::Relaxed) {
         let asked = Instant::now();
+        thread::sleep(PAUSE);
         let Some(response) = visitor.try_get("/", &[("Accept", "application/json")]) else {
             continue;
         };

@@ -88,6 +88,7 @@ fn it_goes_on_once_when_told_so() {
         room.tell(&Report { status, ..waiting(None) });
         tab.wait_for("document.title === 'Site'");
         assert_eq!(tab.url(), room.url());
+        wait_until("both in the log", || room.visits("GET") >= visits + 2);
         assert_eq!((tab.documents(), room.visits("GET")), (2, visits + 2));
         assert_eq!(tab.evaluate("history.length"), 2, "the blank page and this one");
         let last = room.polls().len();
@@ -146,6 +147,7 @@ fn what_cannot_be_got_again_is_sent_again_by_the_visitor() {
     room.open();
     tab.click("again");
     tab.wait_for("document.title === 'Site'");
+    wait_until("both in the log", || room.visits("POST") >= 2);
     assert_eq!(room.visits("POST"), 2);
 }
 
@@ -172,7 +174,7 @@ fn a_full_room_becomes_a_queue_and_full_again() {
 fn who_gets_no_place_learns_that_cookies_are_needed() {
     let (room, browser) = (Room::start(), Browser::start());
     let tab = visit(&room, &browser, GET);
-    room.tell(&waiting(None));
+    room.tell(&Report { refresh_seconds: 5, ..waiting(None) });
     tab.wait_for("document.getElementById('label').textContent.startsWith('Finding')");
     assert_eq!(tab.text("note"), "", "one answer says nothing yet");
     tab.wait_for("document.getElementById('note').textContent.includes('block cookies')");
@@ -224,16 +226,18 @@ fn a_hidden_tab_says_so_and_asks_at_once_when_it_is_seen() {
     let tab = visit(&room, &browser, GET);
     wait_until("a poll", || !room.polls().is_empty());
     assert_eq!(room.polls()[0], ROOM_TYPE);
-    room.tell(&Report { refresh_seconds: 3600, ..waiting(Some(5)) });
     let other = tab.another();
     tab.wait_for("document.hidden");
+    room.tell(&Report { refresh_seconds: 3600, ..waiting(Some(5)) });
     tab.wait_for("document.title === '5 · In the queue'");
+    let hidden = format!("{ROOM_TYPE};hidden=1");
+    wait_until("a hidden tab's poll", || room.polls().last() == Some(&hidden));
     let polls = room.polls();
-    assert_eq!(*polls.last().expect("polls"), format!("{ROOM_TYPE};hidden=1"));
     room.tell(&waiting(Some(4)));
     other.close();
     tab.to_front();
     tab.wait_for("document.title === '4 · In the queue'");
+    wait_until("its poll", || room.polls().len() > polls.len());
     assert_eq!(room.polls()[polls.len()], ROOM_TYPE);
 }
 
@@ -252,9 +256,12 @@ fn without_scripts_it_refreshes_itself() {
         }
         room.show(&waiting(Some(12)), GET);
         tab.go(&room.url());
-        assert_eq!(tab.text("position"), "12");
-        let text = tab.evaluate("document.body.innerText").to_string();
-        assert_eq!(text.contains("kept in a cookie"), is_forbidden, "{text}");
+        // The page comes anew each second: it is looked at when it is there.
+        tab.wait_for("document.getElementById('position').innerText === '12'");
+        tab.wait_for(&format!(
+            "document.readyState === 'complete'
+            && document.body.innerText.includes('kept in a cookie') === {is_forbidden}"
+        ));
         room.show(&waiting(Some(11)), GET);
         tab.wait_for("document.title === '11 · In the queue'");
         room.open();

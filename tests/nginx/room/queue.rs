@@ -17,7 +17,7 @@ fn start(parameters: &str) -> (Clock, Nginx) {
 
 #[test]
 fn smoke_who_waits_gets_the_seat_that_becomes_free() {
-    let nginx = room("max_active=1 session=2s").start();
+    let nginx = room("max_active=1 session=6s").start();
     let mut first = seated(&nginx);
     assert_eq!(first.get("/").verdict(), "200 ADMITTED");
     let mut second = Visitor::new(&nginx);

@@ -12,7 +12,7 @@ use crate::common::clock::Clock;
 use crate::common::limit::QUIET;
 use crate::common::nginx::Nginx;
 use crate::common::process::{self, Signal};
-use crate::common::room::{counts, queue, room, seated, Visitor, ROOM_TYPE};
+use crate::common::room::{counts, queue, room, seated, Visitor, PAUSE, ROOM_TYPE};
 use crate::common::setup::Setup;
 use crate::common::{dose, wait_until};
 
@@ -289,6 +289,7 @@ fn reloads_under_load_lose_no_place_and_fail_no_request() {
                     while goes_on() {
                         assert_eq!(visitor.get("/").verdict(), "200 ADMITTED");
                         answers += 1;
+                        thread::sleep(PAUSE);
                     }
                     answers
                 })
@@ -305,6 +306,7 @@ fn reloads_under_load_lose_no_place_and_fail_no_request() {
                         assert_eq!(told["position"], place + 1);
                         assert_eq!((&told["waiting"], &told["active"]), (&6.into(), &3.into()));
                         answers += 1;
+                        thread::sleep(PAUSE);
                     }
                     answers
                 })

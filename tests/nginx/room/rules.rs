@@ -153,7 +153,7 @@ fn only_so_many_are_admitted_in_a_time() {
 #[test]
 fn lots_are_drawn() {
     let (clock, nginx) = start("max_active=1 order=random session=10s absent=1h per_net=off");
-    const COUNT: usize = 20;
+    const COUNT: usize = 40;
     let mut all = vec![seated(&nginx)];
     for _ in 0..COUNT {
         let mut visitor = Visitor::new(&nginx);

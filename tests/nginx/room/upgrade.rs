@@ -12,7 +12,7 @@ use crate::common::clock::Clock;
 use crate::common::limit::QUIET;
 use crate::common::nginx::Nginx;
 use crate::common::process::{self, Signal};
-use crate::common::room::{counts, queue, room, seated, Visitor};
+use crate::common::room::{counts, queue, room, seated, Visitor, PAUSE};
 use crate::common::setup::Setup;
 use crate::common::{dose, wait_until};
 
@@ -132,6 +132,7 @@ fn changes_under_load_fail_no_request_and_nobody_is_made_a_stranger() {
                     let told = visitor.poll("/");
                     assert!(told["active"].as_u64().expect("a number") <= 2, "{told}");
                     answers += 2;
+                    thread::sleep(PAUSE);
                 }
                 answers
             })

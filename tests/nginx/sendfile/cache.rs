@@ -85,7 +85,7 @@ fn a_miss_is_kept_for_its_own_time() {
 #[test]
 fn a_path_is_kept_for_its_time_and_a_deleted_one_ends() {
     let memcached = Memcached::with_paths(0..100);
-    let nginx = start(&memcached.address(), "valid=1s");
+    let nginx = start(&memcached.address(), "valid=4s");
     let mut client = nginx.connect();
     assert_eq!(lookup(&mut client, 7), "FOUND");
     memcached.delete("7");
@@ -100,7 +100,7 @@ fn a_path_is_kept_for_its_time_and_a_deleted_one_ends() {
 #[test]
 fn a_changed_path_is_seen_when_the_old_one_ends() {
     let memcached = Memcached::with_paths(0..100);
-    let nginx = start(&memcached.address(), "valid=1s");
+    let nginx = start(&memcached.address(), "valid=4s");
     let mut client = nginx.connect();
     assert_eq!(client.get("/file/7").body, site::content_of(7));
     memcached.set("7", site::path_of(8));
@@ -194,7 +194,7 @@ fn all_workers_share_it() {
 #[test]
 fn it_survives_reloads_and_killed_workers() {
     let mut memcached = Memcached::with_paths(0..100);
-    let nginx = start(&memcached.address(), "");
+    let nginx = start(&memcached.address(), "valid=1h");
     for id in 0..100 {
         assert_eq!(lookup(&mut nginx.connect(), id), "FOUND");
     }

@@ -168,7 +168,7 @@ fn a_path_that_has_expired_is_stale_while_the_store_fails() {
 fn a_server_that_hangs_or_says_nonsense_is_told_from_one_that_cannot_be_reached() {
     let names = ["questions", "failures", "timeouts"];
     let memcached = Memcached::with_paths(0..10);
-    let nginx = setup(&memcached.address(), "http_sendfile_timeout 200ms;").start();
+    let nginx = setup(&memcached.address(), "http_sendfile_timeout 2s;").start();
     assert_eq!(nginx.get("/file/1").lookup(), "FOUND");
     memcached.stop();
     let mut clients: Vec<Client> = (0..4).map(|_| nginx.connect()).collect();

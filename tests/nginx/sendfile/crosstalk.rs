@@ -93,8 +93,10 @@ fn with_a_store_that_hangs_up() {
         "{:?}",
         tally.statuses
     );
-    assert!(tally.with_status(200) > tally.answers() / 2, "{:?}", tally.statuses);
-    assert!(store.connections() > 50, "{} connections", store.connections());
+    // While a server is left alone a moment, many more fail than are asked for.
+    let asked = store.requests();
+    assert!(tally.with_status(200) > asked / 2, "{asked} asked: {:?}", tally.statuses);
+    assert!(store.connections() > asked / 200, "{} connections", store.connections());
 }
 
 #[test]

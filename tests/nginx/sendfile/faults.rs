@@ -60,7 +60,7 @@ fn a_store_that_dies_and_returns_under_load_is_used_again() {
 #[test]
 fn a_store_that_is_stopped_and_goes_on_is_used_again() {
     let memcached = Memcached::with_paths(0..IDS);
-    let nginx = setup(&memcached.address(), "http_sendfile_timeout 500ms;").start();
+    let nginx = setup(&memcached.address(), "http_sendfile_timeout 2s;").start();
     let load = Load::new(&nginx, 8, IDS).start();
     for _ in 0..3 {
         load.wait_for(300);
@@ -87,8 +87,8 @@ fn a_store_that_neither_accepts_nor_refuses_is_a_timeout() {
     let nginx = setup(&full.address(), "http_sendfile_connect_timeout 100ms;").start();
     let response = nginx.get("/file/7");
     assert_eq!((response.status, response.lookup()), (504, "TIMEOUT"));
-    // It is left alone for a moment, and then tried again.
-    assert_eq!(nginx.get("/file/7").lookup(), "ERROR");
+    // It is left alone for a moment, longer each time, and then tried again.
+    wait_until("a moment in which it is left alone", || nginx.get("/file/7").lookup() == "ERROR");
     wait_until("another try", || nginx.get("/file/7").lookup() == "TIMEOUT");
     assert_eq!(nginx.get("/static.txt").text(), "static\n");
 }

@@ -305,7 +305,7 @@ fn the_real_interface_is_shown_while_things_happen() {
     let nginx = room("max_active=1")
         .store(&memcached.address())
         .http("http_sendfile_cache_zone lookups:1m; smart_buffers_zone 1m;\n")
-        .server("http_sendfile_cache lookups; smart_buffers on;\n")
+        .server("http_sendfile_cache lookups valid=1h; smart_buffers on;\n")
         .lookups("")
         .files(0..5)
         .limit("/key/", "smart_limit zone=key;")
