@@ -35,9 +35,9 @@ impl Use {
     /// `None`: a setting that matters is not known.
     fn of(measured: &Measured, settings: &Settings) -> Option<Self> {
         let is_own = measured.response.count() > measured.upstream.response.count();
-        let answer = match is_own {
-            true => Self::of_own(measured, settings)?,
-            false => Self::of_upstream(measured, settings.upstream?),
+        let (answers, answer) = match is_own {
+            true => (&measured.response, Self::of_own(measured, settings)?),
+            false => (&measured.upstream.response, Self::of_upstream(measured, settings.upstream?)),
         };
         let body = match measured.body.count() >= SAMPLES_MIN {
             true => measured.body.quantile(900)?.min(settings.client_body_buffer_size?),
@@ -45,13 +45,8 @@ impl Use {
         };
         let gzip = match measured.gzip_ratio.quantile(500) {
             Some(ratio) if settings.gzip != Some(false) => {
-                let compressed = match is_own {
-                    true => measured.response.quantile(900)?,
-                    false => {
-                        let p90 = measured.upstream.response.quantile(900)?;
-                        times(p90.saturating_mul(100), least_of(ratio).max(100))
-                    }
-                };
+                let compressed =
+                    times(answers.quantile(900)?.saturating_mul(100), least_of(ratio).max(100));
                 taken(settings.gzip_buffers?, compressed)
             }
             _ => 0,
