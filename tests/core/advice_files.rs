@@ -107,3 +107,25 @@ fn a_file_is_read_before_it_is_compressed() {
     assert_eq!((effect.memory_before, effect.memory_after), (Some(memory), memory));
     assert_fine(&of_location(&follow(&location, &advice), &host()));
 }
+
+#[test]
+fn what_few_compressed_answers_take_is_not_typical() {
+    let table = [
+        (passes(Protocol::Proxy, &[(11_900, 38_000)]), 4 * K + 12 * K),
+        (serves(&[(20_000, 38_000)]), 0),
+    ];
+    for (mut location, memory) in table {
+        // Something to change: bodies, of which none is typical.
+        location.measured.body = of(&[(40, 36_000), (30_000, 2000)]);
+        location.settings.gzip = Some(true);
+        let mut told = |compressed| {
+            location.measured.gzip_ratio = of(&[(400, compressed)]);
+            let effect = of_location(&location, &host()).effect.expect("of answers");
+            (effect.memory_before.expect("known"), effect.memory_after)
+        };
+        let few = (memory + 43, memory + 43);
+        assert_eq!((told(0), told(5), told(18_999)), (few, few, few));
+        let (before, after) = told(19_000);
+        assert!(before > few.0 && after > few.1, "{before} {after}");
+    }
+}
