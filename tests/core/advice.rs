@@ -2,7 +2,7 @@
 
 use crate::advised::{chain, follow};
 use crate::case::*;
-use ngx_http_smart_module::core::advice::{of_location, State, SAMPLES_MIN};
+use ngx_http_smart_module::core::advice::{of_location, Directive, State, SAMPLES_MIN};
 use ngx_http_smart_module::core::report::buffers::{Chain, Host, Protocol, Settings};
 
 #[test]
@@ -66,6 +66,41 @@ fn the_p90_is_the_size_and_the_p99_the_chain() {
     // Most are long: the few that are short are not what counts.
     let location = passes(Protocol::Proxy, &[(3000, 3000), (20 * M, 7000)]);
     assert_eq!(named(&of_location(&location, &published()), "proxy_buffers").advised, "8 40k");
+}
+
+#[test]
+fn what_fits_the_present_buffers_fits_those_that_are_advised() {
+    let told = |responses: &[(u64, u64)], present: &str, budget: u64| {
+        let mut location = passes(Protocol::Proxy, responses);
+        location.settings.upstream.as_mut().expect("set").buffers = chain(present);
+        location.budget = budget;
+        let advice = of_location(&location, &host());
+        assert_fine(&of_location(&follow(&location, &advice), &host()));
+        let effect = advice.effect.expect("of answers");
+        let Directive { advised, reason, .. } = named(&advice, "proxy_buffers").clone();
+        (advised, effect.spilled_before.expect("known"), effect.spilled_after, reason)
+    };
+    let table = [
+        (11_900, 500_000, "200 4k", "43 12k"),
+        (11_900, 500_000, "4 256k", "43 12k"),
+        // Larger ones would be taken by the short answers too.
+        (3000, 300_000, "400 1k", "80 4k"),
+        (3000, 300_000, "2 200k", "80 4k"),
+    ];
+    for (short, long, present, expected) in table {
+        let (advised, before, after, reason) = told(&[(short, 1190), (long, 10)], present, M);
+        assert_eq!((advised.as_str(), before, after), (expected, 0, 0), "{reason}");
+        assert!(
+            reason.contains(" fit the present buffers; less than what the sockets"),
+            "{reason}"
+        );
+    }
+    // What goes to a file anyhow, or cannot but do so, is no reason to have more than the p99 needs.
+    let responses = [(11_900, 1190), (500_000, 10)];
+    for (present, budget, spilled) in [("100 4k", M, 9), ("200 4k", 400 * K, 0)] {
+        let (advised, before, after, reason) = told(&responses, present, budget);
+        assert_eq!((advised.as_str(), before, after), ("8 12k", spilled, 9), "{reason}");
+    }
 }
 
 #[test]
