@@ -106,14 +106,13 @@ fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_p
         return;
     }
     let Some(record) = last.record(zone) else { return };
+    let ratio = gzip.and_then(|(gzip, compressed)| ratio(r, gzip, compressed));
     if own > 0 {
-        record.sizes(Size::Response).add(own);
+        // The buffers hold what is read, which gzip has sent so many times smaller.
+        let read = ratio.map_or(own, |ratio| own.saturating_mul(ratio) / 100);
+        record.sizes(Size::Response).add(read);
     }
-    if let Some((gzip, compressed)) = gzip {
-        ratio(r, gzip, compressed)
-            .into_iter()
-            .for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
-    }
+    ratio.into_iter().for_each(|ratio| record.sizes(Size::GzipRatio).add(ratio));
 }
 
 /// How many times smaller an answer was made, in hundredths. `None`: it was not compressed to its end.

@@ -58,7 +58,7 @@ pub enum Size {
     UpstreamHeader,
     /// Bodies of upstreams, in bytes.
     UpstreamResponse,
-    /// Bodies that no upstream gave, as they were sent, in bytes.
+    /// Bodies that no upstream gave, before gzip, in bytes.
     Response,
     /// Ratios of gzip, in hundredths.
     GzipRatio,

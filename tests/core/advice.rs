@@ -2,7 +2,7 @@
 
 use crate::advised::{chain, follow};
 use crate::case::*;
-use ngx_http_smart_module::core::advice::{of_location, State, SAMPLES_MIN};
+use ngx_http_smart_module::core::advice::{of_location, Directive, State, SAMPLES_MIN};
 use ngx_http_smart_module::core::report::buffers::{Chain, Host, Protocol, Settings};
 
 #[test]
@@ -66,6 +66,41 @@ fn the_p90_is_the_size_and_the_p99_the_chain() {
     // Most are long: the few that are short are not what counts.
     let location = passes(Protocol::Proxy, &[(3000, 3000), (20 * M, 7000)]);
     assert_eq!(named(&of_location(&location, &published()), "proxy_buffers").advised, "8 40k");
+}
+
+#[test]
+fn what_fits_the_present_buffers_fits_those_that_are_advised() {
+    let told = |responses: &[(u64, u64)], present: &str, budget: u64| {
+        let mut location = passes(Protocol::Proxy, responses);
+        location.settings.upstream.as_mut().expect("set").buffers = chain(present);
+        location.budget = budget;
+        let advice = of_location(&location, &host());
+        assert_fine(&of_location(&follow(&location, &advice), &host()));
+        let effect = advice.effect.expect("of answers");
+        let Directive { advised, reason, .. } = named(&advice, "proxy_buffers").clone();
+        (advised, effect.spilled_before.expect("known"), effect.spilled_after, reason)
+    };
+    let table = [
+        (11_900, 500_000, "200 4k", "43 12k"),
+        (11_900, 500_000, "4 256k", "43 12k"),
+        // Larger ones would be taken by the short answers too.
+        (3000, 300_000, "400 1k", "80 4k"),
+        (3000, 300_000, "2 200k", "80 4k"),
+    ];
+    for (short, long, present, expected) in table {
+        let (advised, before, after, reason) = told(&[(short, 1190), (long, 10)], present, M);
+        assert_eq!((advised.as_str(), before, after), (expected, 0, 0), "{reason}");
+        assert!(
+            reason.contains(" fit the present buffers; less than what the sockets"),
+            "{reason}"
+        );
+    }
+    // What goes to a file anyhow, or cannot but do so, is no reason to have more than the p99 needs.
+    let responses = [(11_900, 1190), (500_000, 10)];
+    for (present, budget, spilled) in [("100 4k", M, 9), ("200 4k", 400 * K, 0)] {
+        let (advised, before, after, reason) = told(&responses, present, budget);
+        assert_eq!((advised.as_str(), before, after), ("8 12k", spilled, 9), "{reason}");
+    }
 }
 
 #[test]
@@ -195,94 +230,6 @@ fn streams_of_events_need_no_buffers() {
     assert_remark(&of_location(&location, &host()), remark);
     let short = of_location(&passes(Protocol::Proxy, &[(12_000, 5000)]), &host());
     assert_eq!(short.remarks, [""; 0]);
-}
-
-#[test]
-fn what_gzip_does_not_make_smaller_gets_no_buffers() {
-    for (ratio, is_worth) in [(98, false), (100, false), (103, false), (130, true)] {
-        let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
-        location.settings.gzip = Some(true);
-        location.settings.gzip_buffers = Some(Chain { number: 2, size: 1024 });
-        location.measured.gzip_ratio = of(&[(ratio, 5000)]);
-        let advice = of_location(&location, &host());
-        assert_eq!(advice.state == State::Change, is_worth, "{advice:#?}");
-        if !is_worth {
-            assert_fine(&advice);
-            assert_remark(&advice, "gzip makes half of 5,000 answers hardly smaller");
-        }
-    }
-}
-
-#[test]
-fn gzip_takes_what_is_left_of_the_chain() {
-    let mut location = passes(Protocol::Proxy, &[(3000, 5000)]);
-    location.measured.gzip_ratio = of(&[(250, 2000), (420, 3000)]);
-    assert_fine(&of_location(&location, &host()));
-    location.settings.gzip = Some(true);
-    assert_fine(&of_location(&location, &host()));
-    location.settings.gzip_buffers = Some(Chain { number: 2, size: 1024 });
-    // 32k at 4.16, the least of the median's bucket, or at 3.84.
-    let advice = of_location(&location, &host());
-    assert_advised(&advice, &[("gzip_buffers", "4 4k")]);
-    assert!(advice.effect.is_some_and(|it| it.memory_after > it.memory_before.expect("known")));
-    // One step less is fine too; two are not. 320k become 77k, four of 20k.
-    location.settings.upstream.as_mut().expect("set").buffers = Chain { number: 40, size: 8 * K };
-    for (size, state) in [(16 * K, State::Fine), (12 * K, State::Change)] {
-        location.settings.gzip_buffers = Some(Chain { number: 8, size });
-        assert_eq!(of_location(&location, &host()).state, state, "{size}");
-    }
-    location.settings.gzip = Some(false);
-    assert_fine(&of_location(&location, &host()));
-    location.settings.gzip = Some(true);
-    location.measured.gzip_ratio = of(&[(340, 999)]);
-    let advice = of_location(&location, &host());
-    assert_fine(&advice);
-    assert_remark(
-        &advice,
-        "999 compressed answers have been measured: no advice for gzip_buffers below 1,000",
-    );
-}
-
-#[test]
-fn static_files_with_sendfile_take_no_buffers() {
-    let advice = of_location(&serves(&[(200 * K, 5000)]), &host());
-    assert_fine(&advice);
-    assert_remark(&advice, "are not used, but for what gzip compresses or TLS encrypts");
-}
-
-#[test]
-fn static_files_without_sendfile_should_have_it() {
-    let mut location = serves(&[(10_000, 3000), (90_000, 5000)]);
-    location.settings.sendfile = Some(false);
-    let advice = of_location(&location, &host());
-    assert_advised(&advice, &[("sendfile", "on"), ("output_buffers", "2 88k")]);
-    assert_eq!(named(&advice, "sendfile").current.as_deref(), Some("off"));
-    assert!(named(&advice, "sendfile").reason.ends_with("a copy in nginx, except over TLS"));
-    let reason = &named(&advice, "output_buffers").reason;
-    assert!(reason.contains("for what gzip compresses or TLS encrypts"), "{reason}");
-    assert!(reason.contains("the worker waits for the disk"), "{reason}");
-    let effect = advice.effect.expect("of answers");
-    assert_eq!((effect.memory_before, effect.memory_after), (Some(64 * K), 0));
-    assert_fine(&of_location(&follow(&location, &advice), &host()));
-    // What gzip compresses it cannot send; and large files have a bound.
-    location.measured.gzip_ratio = of(&[(300, 8000)]);
-    location.measured.response = of(&[(30 * M, 8000)]);
-    location.settings.gzip = Some(true);
-    let advice = of_location(&location, &host());
-    assert_advised(&advice, &[("output_buffers", "2 128k"), ("gzip_buffers", "4 24k")]);
-    assert_fine(&of_location(&follow(&location, &advice), &host()));
-    // Small ones take as much as they need of what there is.
-    location.measured.response = of(&[(5000, 8000)]);
-    let advice = of_location(&location, &host());
-    assert!(!advice.directives.iter().any(|it| it.name == "output_buffers"), "{advice:#?}");
-    location.settings.output_buffers = Some(Chain { number: 1, size: 32 * K });
-    assert_eq!(named(&of_location(&location, &host()), "output_buffers").advised, "2 32k");
-    // Redirections are not sent from files.
-    let mut location = serves(&[(169, 5000)]);
-    location.settings.sendfile = Some(false);
-    let advice = of_location(&location, &host());
-    assert_fine(&advice);
-    assert_remark(&advice, "p90 of 5,000 answers without an upstream is 175 bytes: too short for");
 }
 
 #[test]

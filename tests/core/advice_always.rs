@@ -6,7 +6,9 @@ use crate::numbers::Numbers;
 use ngx_http_smart_module::core::advice::{
     of_location, of_server, write_snippet, Advice, Directive, State,
 };
-use ngx_http_smart_module::core::report::buffers::{Buffers, Filter, Location, Protocol, Server};
+use ngx_http_smart_module::core::report::buffers::{
+    Buffers, Chain, Filter, Location, Protocol, Server,
+};
 use proptest::prelude::*;
 
 /// What one answer takes at most of what is advised.
@@ -62,6 +64,37 @@ proptest! {
             let before = [effect.one_buffer_before, effect.spilled_before];
             prop_assert!(shares.into_iter().chain(before.into_iter().flatten()).all(|it| it <= 1000));
         }
+    }
+
+    #[test]
+    fn nothing_goes_to_a_file_that_need_not(
+        seed: u64, number in 2..400_u64, size in 1..40_u64, budget in 16..4096_u64
+    ) {
+        let mut numbers = Numbers::new(seed);
+        let mut location = passes(Protocol::Proxy, &[]);
+        let upstream = &mut location.measured.upstream;
+        for bits in [13, 17, 22] {
+            upstream.response.add(numbers.below(1 << bits), numbers.below(2000));
+        }
+        upstream.header = of(&[(numbers.below(20_000), 5000)]);
+        upstream.by_protocol[Protocol::Proxy as usize] = 5000;
+        location.budget = budget * 1024;
+        let before = Chain { number, size: size * 1024 };
+        location.settings.upstream.as_mut().expect("set").buffers = before;
+        let host = advised::some_host(&mut numbers);
+        let advice = of_location(&location, &host);
+        let after = follow(&location, &advice).settings.upstream.expect("set");
+        // Unless the sockets hold no more, or the budget allows no other buffer.
+        let both = host.tcp_rmem_max.zip(host.tcp_wmem_max).or(host.rmem_max.zip(host.wmem_max));
+        let sockets = both.map_or(2 * 212_992, |(receive, send)| receive + send);
+        let left = location.budget.saturating_sub(after.buffer_size);
+        let limit = sockets.max(2 * after.buffer_size).min(left) / 4096 * 4096;
+        let responses = &location.measured.upstream.response;
+        let held = |total: u64| responses.up_to(total.min(limit));
+        let is_full = after.buffers.total() + after.buffers.size > limit;
+        prop_assert!(is_full || held(after.buffers.total()) >= held(before.total()), "{limit} {advice:#?}");
+        let again = of_location(&follow(&location, &advice), &host);
+        prop_assert!(again.directives.is_empty(), "{advice:#?} again {again:#?}");
     }
 
     #[test]

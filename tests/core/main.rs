@@ -18,6 +18,7 @@ mod statuses;
 mod accept;
 mod advice;
 mod advice_always;
+mod advice_files;
 mod advice_headers;
 mod hostile;
 mod limit;

@@ -5,8 +5,8 @@ use super::size::{predominant, round_down, round_up, serves, times, About, STEP}
 use crate::core::histogram::Histogram;
 use crate::core::report::buffers::Chain;
 
-/// The most buffers that are advised: nginx reads into, and writes from, no more than 64 at once
-/// (`NGX_IOVS_PREALLOCATE`).
+/// The most buffers that are advised, unless an answer that fits the present ones needs more: nginx reads into, and
+/// writes from, no more than 64 at once (`NGX_IOVS_PREALLOCATE`).
 const NUMBER_MAX: u64 = 64;
 
 /// Buffers of nginx's default, which are kept where they do no harm, and those of a stream of long answers.
@@ -87,6 +87,8 @@ pub struct Target {
     pub short: Option<Short>,
     /// The p99 of all.
     pub p99: u64,
+    /// The longest that fits the present buffers, and the limit.
+    held: u64,
     /// Whether the answers would need more than the limit.
     pub is_limited: bool,
     /// The bytes that all must hold.
@@ -94,10 +96,13 @@ pub struct Target {
 }
 
 impl Target {
-    /// Of answers whose header takes a buffer of its own. The limit is at least twice that. `kept`: as many as there
-    /// are now, up to nginx's default, stay, because nginx takes each only when it is needed.
-    pub fn of(responses: &Histogram, header: u64, kept: u64, limit: &Limit) -> Self {
+    /// Of answers whose header takes a buffer of its own. The limit is at least twice that. Because nginx takes each
+    /// buffer only when it is needed, as many as are `present` stay, up to its default, and as many as hold every
+    /// answer that fits those.
+    pub fn of(responses: &Histogram, header: u64, present: Chain, limit: &Limit) -> Self {
         let p99 = responses.quantile(990).unwrap_or(0);
+        let held = responses.limited_to(present.total().min(limit.size));
+        let held = held.quantile(1000).unwrap_or(0);
         let half = round_down(limit.size / 2);
         let bound = limit.size.min(SHORT_MAX);
         let short = Short::of(responses, bound);
@@ -112,9 +117,10 @@ impl Target {
         if chain.total().saturating_sub(chain.size) < header {
             chain = divide(goal.max(header.saturating_mul(2)), header, limit.size);
         }
-        let kept = kept.min(NUMBER).min(limit.size.checked_div(chain.size).unwrap_or(0));
-        chain.number = chain.number.max(kept);
-        Self { chain, bound, short, p99, is_limited: wanted > limit.size, goal }
+        let kept = present.number.min(NUMBER).max(times(held, chain.size));
+        let fitting = limit.size.checked_div(chain.size).unwrap_or(0);
+        chain.number = chain.number.max(kept.min(fitting));
+        Self { chain, bound, short, p99, held, is_limited: wanted > limit.size, goal }
     }
 
     /// Whether buffers serve as well as these.
@@ -139,8 +145,12 @@ impl Target {
             (true, true) => "smart_buffers_budget allows no more than this of",
             (true, false) => "the chain holds no more than",
         };
+        let held = match self.held > self.p99 {
+            true => format!(", and answers of up to {} fit the present buffers", About(self.held)),
+            false => String::new(),
+        };
         format!(
-            "p99 is {}; {bound} what the sockets hold, {} ({})",
+            "p99 is {}{held}; {bound} what the sockets hold, {} ({})",
             About(self.p99),
             About(limit.sockets),
             limit.source

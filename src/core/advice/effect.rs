@@ -3,6 +3,7 @@
 use super::draft::Draft;
 use super::size::{least_of, share_up_to, times};
 use super::{Effect, SAMPLES_MIN};
+use crate::core::histogram::Histogram;
 use crate::core::report::buffers::{Chain, Measured, Settings, UpstreamSettings};
 
 /// Of an advice that is complete. `None`: see [`super::Advice::effect`].
@@ -35,33 +36,32 @@ impl Use {
     /// `None`: a setting that matters is not known.
     fn of(measured: &Measured, settings: &Settings) -> Option<Self> {
         let is_own = measured.response.count() > measured.upstream.response.count();
+        let answers = if is_own { &measured.response } else { &measured.upstream.response };
+        // What a typical request takes has gzip's part in it where most are compressed.
+        let ratio = &measured.gzip_ratio;
+        let is_compressed =
+            settings.gzip != Some(false) && ratio.count() >= answers.count().div_ceil(2);
         let answer = match is_own {
-            true => Self::of_own(measured, settings)?,
-            false => Self::of_upstream(measured, settings.upstream?),
+            true => Self::of_own(answers, settings, is_compressed)?,
+            false => Self::of_upstream(answers, settings.upstream?),
         };
         let body = match measured.body.count() >= SAMPLES_MIN {
             true => measured.body.quantile(900)?.min(settings.client_body_buffer_size?),
             false => 0,
         };
-        let gzip = match measured.gzip_ratio.quantile(500) {
-            Some(ratio) if settings.gzip != Some(false) => {
-                let compressed = match is_own {
-                    true => measured.response.quantile(900)?,
-                    false => {
-                        let p90 = measured.upstream.response.quantile(900)?;
-                        times(p90.saturating_mul(100), least_of(ratio).max(100))
-                    }
-                };
+        let gzip = match is_compressed {
+            true => {
+                let ratio = least_of(ratio.quantile(500)?).max(100);
+                let compressed = times(answers.quantile(900)?.saturating_mul(100), ratio);
                 taken(settings.gzip_buffers?, compressed)
             }
-            _ => 0,
+            false => 0,
         };
         let memory = answer.memory.saturating_add(body).saturating_add(gzip);
         Some(Self { memory, ..answer })
     }
 
-    fn of_upstream(measured: &Measured, settings: UpstreamSettings) -> Self {
-        let responses = &measured.upstream.response;
+    fn of_upstream(responses: &Histogram, settings: UpstreamSettings) -> Self {
         let p90 = responses.quantile(900).unwrap_or(0);
         if !settings.buffering {
             // Through the buffer for the header, and never to a file.
@@ -75,9 +75,8 @@ impl Use {
         }
     }
 
-    fn of_own(measured: &Measured, settings: &Settings) -> Option<Self> {
-        let answers = &measured.response;
-        if settings.sendfile? && measured.gzip_ratio.count() == 0 {
+    fn of_own(answers: &Histogram, settings: &Settings, is_compressed: bool) -> Option<Self> {
+        if settings.sendfile? && !is_compressed {
             return Some(Self { memory: 0, one_buffer: 1000, spilled: 0 });
         }
         let buffers = settings.output_buffers?;

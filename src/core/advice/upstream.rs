@@ -131,8 +131,8 @@ fn advise_all(draft: &mut Draft, protocol: Protocol, needed: u64) {
     let Some((header, most)) = kept_header.and_then(room).or_else(|| room(needed)) else {
         return draft.no_room(left, &format!("{prefix}_buffer_size and {prefix}_buffers"));
     };
-    let kept = current.map_or(0, |current| current.buffers.number);
-    let target = Target::of(responses, header, kept, &most);
+    let present = current.map_or(Chain { number: 0, size: 0 }, |current| current.buffers);
+    let target = Target::of(responses, header, present, &most);
     remark_stream(draft, prefix, &target);
     if target.is_limited && most.is_budget {
         let budget = Written(draft.location.budget);

@@ -117,7 +117,7 @@ pub struct Measured {
     pub bodies_spilled: u64,
     /// Answers of upstreams that were begun by this location.
     pub upstream: Upstream,
-    /// Bodies as they were sent to the client, of answers that no upstream gave.
+    /// Bodies of answers that no upstream gave, before gzip: as sent, times the ratio of what was compressed.
     pub response: Histogram,
     /// How many times smaller gzip has made an answer, in hundredths: 340 is a ratio of 3.40.
     pub gzip_ratio: Histogram,

@@ -240,6 +240,60 @@ fn advice_that_is_followed_spares_files_system_calls_and_allocations() {
     assert!((effect(&advice, "one_buffer_after") - (1.0 - share)).abs() < 0.01);
 }
 
+/// Bytes of a file that is compressed, and a part of it that only a number tells from others.
+const FILE: usize = 85_000;
+const LINE: &str = "so it goes, and so it went before ";
+
+#[test]
+fn a_compressed_file_is_read_at_once_if_advice_is_followed() {
+    let lines: String = (0..FILE).step_by(LINE.len()).map(|at| format!("{LINE}{at}\n")).collect();
+    let file = &lines.as_bytes()[..FILE];
+    let nginx = Setup::new()
+        .measured()
+        .document("texts/page.txt", file)
+        .location("/texts/", "sendfile off; gzip on; gzip_types text/plain; # the advice\n")
+        .start();
+    let ask = |times: usize| {
+        let mut client = nginx.connect();
+        (0..times).for_each(|_| {
+            let answer = client.get_with("/texts/page.txt", &[("Accept-Encoding", "gzip")]);
+            assert_eq!(answer.header("Content-Encoding"), Some("gzip"));
+            assert!(answer.body.len() < FILE / 3, "{} bytes", answer.body.len());
+        });
+    };
+    let reads = || {
+        let counting = Counting::of(nginx.worker(), nginx.prefix());
+        ask(10);
+        counting.stop().named(&["pread64"])
+    };
+    assert_eq!(reads(), 30, "three of 32k");
+    (0..2).for_each(|_| ask(500));
+    let measured = nginx.location_after("/texts/", 1010);
+    let told = &measured["measured"]["response"];
+    let mean = told["mean"].as_f64().expect("a mean");
+    assert!((mean / FILE as f64 - 1.0).abs() < 0.01, "as it was read: {told}");
+    let advice = &measured["advice"];
+    let directive = &advice["directives"][0];
+    assert_eq!(
+        (&directive["directive"], &directive["advised"]),
+        (&"output_buffers".into(), &"2 88k".into())
+    );
+    assert_eq!(
+        [effect(advice, "one_buffer_before"), effect(advice, "one_buffer_after")],
+        [0.0, 1.0]
+    );
+    // What is read, and what that becomes.
+    let memory = effect(advice, "memory_after_bytes");
+    assert!(memory > FILE as f64 + 4096.0 && memory < FILE as f64 * 1.4, "{advice:#}");
+
+    let snippet = nginx.snippet("", "/texts/").text();
+    nginx.reconfigure(|text| text.replace("# the advice", &snippet));
+    assert_accepted(&nginx, &snippet);
+    nginx.reload();
+    assert_eq!(reads(), 10, "{snippet}");
+    assert_eq!(nginx.location("/texts/")["advice"]["state"], "fine");
+}
+
 /// `nginx -t` must take the configuration.
 #[track_caller]
 fn assert_accepted(nginx: &Nginx, snippet: &str) {
