@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::common::browser::{Browser, Tab};
 use crate::common::scripted_status::Interface;
 use crate::common::statuses::{self, HOSTILE_NAMES};
-use ngx_http_smart_module::core::report::{History, Kind, Series, Status};
+use ngx_http_smart_module::core::report::{History, KeyState, Kind, Series, Status};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -124,6 +124,27 @@ fn a_time_is_read_by_keys_as_well() {
     tab.wait_for(&format!("/^\\d\\d:\\d\\d:\\d\\d: passed 6\\d, delayed 0/.test({told})"));
     tab.evaluate("document.activeElement.blur()");
     tab.wait_for(&format!("{told}.startsWith('now: ')"));
+    assert_content(&tab);
+}
+
+/// Only the first bytes of a heavy key are told, and of those only what is text.
+#[test]
+fn keys_that_look_alike_have_a_row_each() {
+    let (interface, browser) = (Interface::start(), Browser::start());
+    interface.tell(&well(), &history(&[]));
+    let heavy = |key: &[u8], times| KeyState {
+        key: key.to_vec(),
+        heavy: Some(times),
+        ..KeyState::default()
+    };
+    let keys = [(b"\xfe", 900), (b"/", 40), (b"\xff", 3), (b"/", 2)];
+    interface.tell_top("shop", &keys.map(|(key, times)| heavy(key, times)));
+    let tab = interface.visit(&browser);
+    tab.evaluate("document.querySelector('#limits details > summary').click()");
+    let rows = "[...document.querySelectorAll('#limits tbody tr')]
+        .map(({ cells }) => cells[0].textContent + ' ' + cells[1].textContent).join()";
+    tab.wait_for(&format!("{rows}.includes('900')"));
+    assert_eq!(tab.evaluate(rows), "\u{fffd} 900,/ 40,\u{fffd} 3,/ 2");
     assert_content(&tab);
 }
 
