@@ -39,7 +39,7 @@ const PAGE: &str = concat!(
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-Tv1FbnQM6jtbnxO2IDj25WW2+FB1ky3CsfafPRMEMYU='; \
-    script-src 'sha256-qMGgn/LBXP423Xm1xHC+7pmF/7qVyONV6FBBzWmVoI0='; \
+    script-src 'sha256-HKPBBYl0jCLjkiPAqqhURAI5xZWUj3LUUojVamEk4WI='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

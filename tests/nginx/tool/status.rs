@@ -136,6 +136,7 @@ fn what_is_wrong_comes_first_and_what_is_bad_is_the_status() {
     tell(&nginx, |status| {
         status["limits"]["clients"]["rejected"] = json!(1640);
         status["rooms"]["shop"]["refused"] = json!(5);
+        status["rooms"]["shop"]["max_waiting"] = json!(120);
     });
     let full = "! Room shop is full: 5 times in the last minute somebody was turned away\n";
     let limit = "- Limit clients rejects ";

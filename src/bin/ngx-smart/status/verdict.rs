@@ -115,15 +115,19 @@ impl Judge<'_> {
         const LONG_AGO: f64 = 300.0;
         let mut found = Vec::new();
         let refused = self.lately(Kind::Room, name, "refused") as u64;
-        if refused > 0 || (room.max_waiting > 0 && room.waiting >= room.max_waiting) {
-            let away = match refused {
-                0 => String::new(),
-                _ => {
-                    let times = plural(refused, "time");
-                    format!(": {times} in the last minute somebody was turned away")
-                }
-            };
+        let away = match refused {
+            0 => String::new(),
+            _ => {
+                let times = plural(refused, "time");
+                format!(": {times} in the last minute somebody was turned away")
+            }
+        };
+        if room.max_waiting > 0 && room.waiting >= room.max_waiting {
             found.push(Problem { is_bad: true, text: format!("Room {name} is full{away}") });
+        } else if refused > 0 {
+            // Anybody may ask for more places than per_net gives him.
+            let why = "for want of places or by per_net";
+            found.push(Problem { is_bad: false, text: format!("Room {name}{away}, {why}") });
         }
         let mut warn = |text| found.push(Problem { is_bad: false, text });
         let wait = room.estimated_wait_seconds.filter(|_| room.waiting > 0);

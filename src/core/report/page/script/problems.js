@@ -62,10 +62,12 @@ const roomProblems = ({ rooms }) =>
     const refused = lately(samples, (totals) => totals.refused);
     const rebuilt = lately(samples, (totals) => totals.rebuilt);
     const before = samples.find(({ time, totals }) => totals && time > now() - 300)?.totals.waiting;
-    if (refused || (room.max_waiting && room.waiting >= room.max_waiting)) {
-      const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
+    const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
+    if (room.max_waiting && room.waiting >= room.max_waiting)
       found.push(problem(true, "rooms", "full " + name, `Room ${name} is full${away}`));
-    }
+    // Anybody may ask for more places than per_net gives him.
+    else if (refused)
+      found.push(problem(false, "rooms", "refused " + name, `Room ${name}${away}, for want of places or by per_net`));
     if (room.waiting && room.estimated_wait_seconds > 600)
       found.push(problem(false, "rooms", "wait " + name, `Room ${name}: who comes now waits ${time(room.estimated_wait_seconds)}`));
     if (room.waiting > before + 50 && room.waiting > 1.5 * before)
