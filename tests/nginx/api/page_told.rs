@@ -158,7 +158,7 @@ fn each_problem_is_found_at_its_threshold() {
         include_str!("../../../src/core/report/page/script/problems.js"),
     ];
     let judged = "ahead = 0;
-    return (status, cases) => cases.map(({ before, after }) => {
+    return (status, cases) => cases.map(({ before, after, seconds = 10 }) => {
         const changed = (changes) => {
             const changed = structuredClone(status);
             for (const [path, value] of Object.entries(changes)) {
@@ -168,7 +168,7 @@ fn each_problem_is_found_at_its_threshold() {
             return changed;
         };
         history = new Map();
-        answers = [[-10, before], [0, after]].map(([at, changes]) => ({ at: own() + at, status: changed(changes) }));
+        answers = [[-seconds, before], [0, after]].map(([at, changes]) => ({ at: own() + at, status: changed(changes) }));
         return problemsOf(answers[1].status).map(({ isBad, text }) => (isBad ? '! ' : '- ') + text);
     })";
     let script = SCRIPT.concat();

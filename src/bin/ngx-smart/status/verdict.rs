@@ -220,12 +220,12 @@ mod tests {
         serde_json::from_value(status).expect("a status")
     }
 
-    /// What is wrong when a status became another within ten seconds: "!" or "-", and the text.
-    fn problems_of(before: &Status, after: &Status) -> Vec<String> {
+    /// What is wrong when a status became another within so many seconds: "!" or "-", and the text.
+    fn problems_of(before: &Status, after: &Status, seconds: f64) -> Vec<String> {
         let mut past = Past::default();
         past.add(before, 0.0);
-        past.add(after, 10.0);
-        let problems = problems(after, &past, 10.0);
+        past.add(after, seconds);
+        let problems = problems(after, &past, seconds);
         let mark = |is_bad| if is_bad { '!' } else { '-' };
         problems
             .iter()
@@ -246,7 +246,8 @@ mod tests {
                     }
                 })
             });
-            assert_eq!(json!(problems_of(&before, &after)), case["problems"], "{case}");
+            let seconds = case["seconds"].as_f64().unwrap_or(10.0);
+            assert_eq!(json!(problems_of(&before, &after, seconds)), case["problems"], "{case}");
         }
     }
 
@@ -259,6 +260,6 @@ mod tests {
             status["limits"]["clients"]["passed"] = json!(0);
             status["limits"]["clients"]["rejected"] = json!(20);
         };
-        assert_eq!(problems_of(&status(|_| {}), &status(anew)), [""; 0]);
+        assert_eq!(problems_of(&status(|_| {}), &status(anew), 10.0), [""; 0]);
     }
 }
