@@ -190,7 +190,8 @@ fn is_much(number: u64, all: u64, part: f64) -> bool {
 }
 
 fn too_big(place: &str, headers: u64, whose: &str) -> String {
-    format!("{place}: {} of {whose} too big for the buffer", plural(headers, "header"))
+    let headers = plural(headers, "header");
+    format!("{place}: {headers} of {whose} too big for the buffer (inferred)")
 }
 
 /// A server and one of its locations, as one name.

@@ -88,14 +88,14 @@ const bufferProblems = ({ buffers }) => {
   for (const item of buffers.locations.filter(mayBeWrong)) {
     const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
     const { spilled, response, header_too_big: tooBig } = upstream;
-    if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer`);
+    if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer (inferred)`);
     if (isMuch(spilled, response.count, 20)) find(item, "spilled", `${share(spilled, response.count)} of the responses go through a file`);
     if (isMuch(bodies, body.count, 20)) find(item, "bodies", `${share(bodies, body.count)} of the request bodies go through a file`);
   }
   for (const item of buffers.servers.filter(mayBeWrong)) {
     const { header, header_too_big: tooBig } = item;
     // One client's huge cookie is no fault of the server.
-    if (isMuch(tooBig, header.count + tooBig, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffer`);
+    if (isMuch(tooBig, header.count + tooBig, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffer (inferred)`);
   }
   if (buffers.unmeasured)
     found.push(problem(false, "buffers", "unmeasured", `${plural(buffers.unmeasured, "location")} not measured: smart_buffers_zone is too small`));
