@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ngx_http_smart_module::core::report::{json, page, History, Status};
+use ngx_http_smart_module::core::report::{json, page, History, KeyState, Status};
 
 use super::browser::{Browser, Tab};
 use super::nginx::Nginx;
@@ -33,6 +33,14 @@ impl Interface {
         bytes.clear();
         json::history(&History { time, ..history.clone() }, &mut bytes).expect("memory");
         self.write("history.json", &bytes);
+    }
+
+    /// What it is told of a limit's heaviest keys.
+    pub fn tell_top(&self, limit: &str, keys: &[KeyState]) {
+        let mut bytes = Vec::new();
+        json::top(limit.as_bytes(), keys, &mut bytes).expect("memory");
+        fs::create_dir_all(self.0.prefix().join("html/ops/limits")).expect("a directory");
+        self.write(&format!("limits/{limit}"), &bytes);
     }
 
     /// A tab with its page, which has been told something.

@@ -39,7 +39,7 @@ const PAGE: &str = concat!(
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-Tv1FbnQM6jtbnxO2IDj25WW2+FB1ky3CsfafPRMEMYU='; \
-    script-src 'sha256-5AQN8CyNtn7qdaIGM60H8bS9Uq4CnUK388r43//OozI='; \
+    script-src 'sha256-rmySkM8LZj2LQcl21LvcDG1c+boFlFh3GsG5U596xJk='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

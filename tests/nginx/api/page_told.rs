@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::common::browser::{Browser, Tab};
 use crate::common::scripted_status::Interface;
 use crate::common::statuses::{self, HOSTILE_NAMES};
-use ngx_http_smart_module::core::report::{History, Kind, Series, Status};
+use ngx_http_smart_module::core::report::{History, KeyState, Kind, Series, Status};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -127,6 +127,27 @@ fn a_time_is_read_by_keys_as_well() {
     assert_content(&tab);
 }
 
+/// Only the first bytes of a heavy key are told, and of those only what is text.
+#[test]
+fn keys_that_look_alike_have_a_row_each() {
+    let (interface, browser) = (Interface::start(), Browser::start());
+    interface.tell(&well(), &history(&[]));
+    let heavy = |key: &[u8], times| KeyState {
+        key: key.to_vec(),
+        heavy: Some(times),
+        ..KeyState::default()
+    };
+    let keys = [(b"\xfe", 900), (b"/", 40), (b"\xff", 3), (b"/", 2)];
+    interface.tell_top("shop", &keys.map(|(key, times)| heavy(key, times)));
+    let tab = interface.visit(&browser);
+    tab.evaluate("document.querySelector('#limits details > summary').click()");
+    let rows = "[...document.querySelectorAll('#limits tbody tr')]
+        .map(({ cells }) => cells[0].textContent + ' ' + cells[1].textContent).join()";
+    tab.wait_for(&format!("{rows}.includes('900')"));
+    assert_eq!(tab.evaluate(rows), "\u{fffd} 900,/ 40,\u{fffd} 3,/ 2");
+    assert_content(&tab);
+}
+
 /// The same cases as those of the tool: both judge alike.
 #[test]
 fn each_problem_is_found_at_its_threshold() {
@@ -137,7 +158,7 @@ fn each_problem_is_found_at_its_threshold() {
         include_str!("../../../src/core/report/page/script/problems.js"),
     ];
     let judged = "ahead = 0;
-    return (status, cases) => cases.map(({ before, after }) => {
+    return (status, cases) => cases.map(({ before, after, seconds = 10 }) => {
         const changed = (changes) => {
             const changed = structuredClone(status);
             for (const [path, value] of Object.entries(changes)) {
@@ -147,7 +168,7 @@ fn each_problem_is_found_at_its_threshold() {
             return changed;
         };
         history = new Map();
-        answers = [[-10, before], [0, after]].map(([at, changes]) => ({ at: own() + at, status: changed(changes) }));
+        answers = [[-seconds, before], [0, after]].map(([at, changes]) => ({ at: own() + at, status: changed(changes) }));
         return problemsOf(answers[1].status).map(({ isBad, text }) => (isBad ? '! ' : '- ') + text);
     })";
     let script = SCRIPT.concat();

@@ -112,6 +112,26 @@ fn a_snapshot_shows_everything_and_that_all_is_well() {
 }
 
 #[test]
+fn what_is_inferred_is_said_to_be() {
+    let nginx = interface(&changed(|status| {
+        let buffers = &mut status["buffers"];
+        buffers["locations"][0]["measured"]["upstream"]["header_too_big"] = json!(4);
+        buffers["servers"][0]["header_too_big"] = json!(387);
+    }));
+    assert_said(
+        &snapshot(&url(&nginx)),
+        0,
+        &[
+            "1 problem\n- www.example.org /api/: 4 headers of upstreams too big for the buffer \
+             (inferred)\n",
+            "written to files, 4 upstream headers too big (inferred))\n",
+            "(38,223 request headers, 387 too big (inferred))\n",
+        ],
+        &[],
+    );
+}
+
+#[test]
 fn nothing_to_show_is_shown_as_nothing() {
     let nginx = interface(&changed(|status| {
         for part in ["sendfile", "buffers"] {
@@ -136,6 +156,7 @@ fn what_is_wrong_comes_first_and_what_is_bad_is_the_status() {
     tell(&nginx, |status| {
         status["limits"]["clients"]["rejected"] = json!(1640);
         status["rooms"]["shop"]["refused"] = json!(5);
+        status["rooms"]["shop"]["max_waiting"] = json!(120);
     });
     let full = "! Room shop is full: 5 times in the last minute somebody was turned away\n";
     let limit = "- Limit clients rejects ";

@@ -115,15 +115,19 @@ impl Judge<'_> {
         const LONG_AGO: f64 = 300.0;
         let mut found = Vec::new();
         let refused = self.lately(Kind::Room, name, "refused") as u64;
-        if refused > 0 || (room.max_waiting > 0 && room.waiting >= room.max_waiting) {
-            let away = match refused {
-                0 => String::new(),
-                _ => {
-                    let times = plural(refused, "time");
-                    format!(": {times} in the last minute somebody was turned away")
-                }
-            };
+        let away = match refused {
+            0 => String::new(),
+            _ => {
+                let times = plural(refused, "time");
+                format!(": {times} in the last minute somebody was turned away")
+            }
+        };
+        if room.max_waiting > 0 && room.waiting >= room.max_waiting {
             found.push(Problem { is_bad: true, text: format!("Room {name} is full{away}") });
+        } else if refused > 0 {
+            // Anybody may ask for more places than per_net gives him.
+            let why = "for want of places or by per_net";
+            found.push(Problem { is_bad: false, text: format!("Room {name}{away}, {why}") });
         }
         let mut warn = |text| found.push(Problem { is_bad: false, text });
         let wait = room.estimated_wait_seconds.filter(|_| room.waiting > 0);
@@ -186,7 +190,8 @@ fn is_much(number: u64, all: u64, part: f64) -> bool {
 }
 
 fn too_big(place: &str, headers: u64, whose: &str) -> String {
-    format!("{place}: {} of {whose} too big for the buffer", plural(headers, "header"))
+    let headers = plural(headers, "header");
+    format!("{place}: {headers} of {whose} too big for the buffer (inferred)")
 }
 
 /// A server and one of its locations, as one name.
@@ -216,12 +221,12 @@ mod tests {
         serde_json::from_value(status).expect("a status")
     }
 
-    /// What is wrong when a status became another within ten seconds: "!" or "-", and the text.
-    fn problems_of(before: &Status, after: &Status) -> Vec<String> {
+    /// What is wrong when a status became another within so many seconds: "!" or "-", and the text.
+    fn problems_of(before: &Status, after: &Status, seconds: f64) -> Vec<String> {
         let mut past = Past::default();
         past.add(before, 0.0);
-        past.add(after, 10.0);
-        let problems = problems(after, &past, 10.0);
+        past.add(after, seconds);
+        let problems = problems(after, &past, seconds);
         let mark = |is_bad| if is_bad { '!' } else { '-' };
         problems
             .iter()
@@ -242,7 +247,8 @@ mod tests {
                     }
                 })
             });
-            assert_eq!(json!(problems_of(&before, &after)), case["problems"], "{case}");
+            let seconds = case["seconds"].as_f64().unwrap_or(10.0);
+            assert_eq!(json!(problems_of(&before, &after, seconds)), case["problems"], "{case}");
         }
     }
 
@@ -255,6 +261,6 @@ mod tests {
             status["limits"]["clients"]["passed"] = json!(0);
             status["limits"]["clients"]["rejected"] = json!(20);
         };
-        assert_eq!(problems_of(&status(|_| {}), &status(anew)), [""; 0]);
+        assert_eq!(problems_of(&status(|_| {}), &status(anew), 10.0), [""; 0]);
     }
 }

@@ -269,7 +269,7 @@ impl View<'_> {
             for (number, what) in [
                 (measured.upstream.spilled, "answers written to files"),
                 (measured.request_bodies_spilled, "request bodies written to files"),
-                (measured.upstream.header_too_big, "upstream headers too big"),
+                (measured.upstream.header_too_big, "upstream headers too big (inferred)"),
             ] {
                 if number > 0 {
                     facts.push(format!("{} {what}", count(number)));
@@ -281,7 +281,7 @@ impl View<'_> {
         for server in &buffers.servers {
             let mut facts = format!("{} request headers", count(server.header.count));
             if server.header_too_big > 0 {
-                facts.push_str(&format!(", {} too big", count(server.header_too_big)));
+                facts.push_str(&format!(", {} too big (inferred)", count(server.header_too_big)));
             }
             let place = place(&server.server, &Text::default());
             lines.extend(self.advice(&place, &facts, &server.advice));

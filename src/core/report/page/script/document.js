@@ -33,13 +33,16 @@ const update = (node, wanted) => {
   fill(node, children);
 };
 
-// An element is the same as before if its key is, or else its tag and its place.
+// An element is the same as before if its key is, or else its tag and its place. Of those with one key, which are of
+// what only looks alike, all are kept, and told apart by their order.
 const fill = (parent, children) => {
   const wanted = new Map();
   children.forEach((child, place) => {
     if (child === undefined || child === null || child === false) return;
     const item = child.tag ? child : { text: String(child) };
-    wanted.set(item.properties?.key ?? place + " " + item.tag, item);
+    let key = item.properties?.key ?? place + " " + item.tag;
+    while (wanted.has(key)) key += "+";
+    wanted.set(key, item);
   });
   const old = new Map();
   for (const node of [...parent.childNodes]) {

@@ -62,10 +62,12 @@ const roomProblems = ({ rooms }) =>
     const refused = lately(samples, (totals) => totals.refused);
     const rebuilt = lately(samples, (totals) => totals.rebuilt);
     const before = samples.find(({ time, totals }) => totals && time > now() - 300)?.totals.waiting;
-    if (refused || (room.max_waiting && room.waiting >= room.max_waiting)) {
-      const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
+    const away = refused ? `: ${plural(refused, "time")} in the last minute somebody was turned away` : "";
+    if (room.max_waiting && room.waiting >= room.max_waiting)
       found.push(problem(true, "rooms", "full " + name, `Room ${name} is full${away}`));
-    }
+    // Anybody may ask for more places than per_net gives him.
+    else if (refused)
+      found.push(problem(false, "rooms", "refused " + name, `Room ${name}${away}, for want of places or by per_net`));
     if (room.waiting && room.estimated_wait_seconds > 600)
       found.push(problem(false, "rooms", "wait " + name, `Room ${name}: who comes now waits ${time(room.estimated_wait_seconds)}`));
     if (room.waiting > before + 50 && room.waiting > 1.5 * before)
@@ -86,14 +88,14 @@ const bufferProblems = ({ buffers }) => {
   for (const item of buffers.locations.filter(mayBeWrong)) {
     const { request_bodies_spilled: bodies, request_body: body, upstream } = item.measured;
     const { spilled, response, header_too_big: tooBig } = upstream;
-    if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer`);
+    if (tooBig) find(item, "header", `${plural(tooBig, "header")} of upstreams too big for the buffer (inferred)`);
     if (isMuch(spilled, response.count, 20)) find(item, "spilled", `${share(spilled, response.count)} of the responses go through a file`);
     if (isMuch(bodies, body.count, 20)) find(item, "bodies", `${share(bodies, body.count)} of the request bodies go through a file`);
   }
   for (const item of buffers.servers.filter(mayBeWrong)) {
     const { header, header_too_big: tooBig } = item;
     // One client's huge cookie is no fault of the server.
-    if (isMuch(tooBig, header.count + tooBig, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffer`);
+    if (isMuch(tooBig, header.count + tooBig, 100)) find(item, "requests", `${plural(tooBig, "header")} of requests too big for the buffer (inferred)`);
   }
   if (buffers.unmeasured)
     found.push(problem(false, "buffers", "unmeasured", `${plural(buffers.unmeasured, "location")} not measured: smart_buffers_zone is too small`));

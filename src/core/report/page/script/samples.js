@@ -4,6 +4,8 @@
 const SPAN = 900;
 const NOW = 10;
 const LATELY = 60;
+// How long before a span the first step may begin that counts for it, as in the tool (rates.rs).
+const NEXT_TO = 10;
 const OUTCOMES = ["hit", "found", "miss", "miss_cached", "stale", "error", "timeout", "invalid"];
 
 let answers = [], history = new Map(), ahead;
@@ -69,10 +71,13 @@ const step = (before, after, pick) => {
   return isKnown(from) && isKnown(to) && to >= from ? to - from : null;
 };
 
-// How much a total grew lately, and in how many seconds that was.
+// How much a total grew lately, and in how many seconds that was. Of what grew while nobody looked for longer, nothing
+// says that it was lately.
 const growth = (samples, pick, seconds) => {
+  const begin = now() - seconds;
   let by = 0, during = 0;
-  for (let at = samples.length - 1; at > 0 && samples[at].time > now() - seconds; at -= 1) {
+  for (let at = samples.length - 1; at > 0 && samples[at].time > begin; at -= 1) {
+    if (samples[at - 1].time < begin - NEXT_TO) break;
     const more = step(samples[at - 1], samples[at], pick);
     if (more === null) continue;
     by += more;
