@@ -75,13 +75,18 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
         Some(answer) => {
             record.count_protocol(passer.protocol);
             record.sizes(Size::UpstreamHeader).add(answer.header);
-            if answer.is_spilled {
-                record.count(Counter::UpstreamSpilled);
-            }
             // An answer without a body takes no buffer for it, and says nothing of what others need.
             let response = answer.response.filter(|response| *response > NO_BODY);
-            if let Some(response) = response {
-                record.sizes(Size::UpstreamResponse).add(response);
+            match response {
+                Some(response) if answer.is_as_set => {
+                    record.sizes(Size::UpstreamResponse).add(response);
+                    if answer.is_spilled {
+                        record.count(Counter::UpstreamSpilled);
+                    }
+                }
+                // It says nothing of the buffers that it would have had.
+                Some(_) => record.count(Counter::BufferedOtherwise),
+                None => {}
             }
             response.is_some()
         }

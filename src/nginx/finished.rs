@@ -4,9 +4,10 @@ use std::ffi::{c_int, c_uint};
 use std::ptr::NonNull;
 
 use nginx_sys::{
-    ngx_event_pipe_t, ngx_http_core_module, ngx_http_core_srv_conf_t, ngx_http_handler_pt,
-    ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG_PHASE, ngx_http_upstream_state_t,
-    ngx_http_upstream_t, ngx_int_t, ngx_module_t, ngx_msec_t, NGX_HTTP_VERSION_20, NGX_OK,
+    ngx_event_pipe_t, ngx_flag_t, ngx_http_core_module, ngx_http_core_srv_conf_t,
+    ngx_http_handler_pt, ngx_http_phases_NGX_HTTP_LOG_PHASE as LOG_PHASE,
+    ngx_http_upstream_state_t, ngx_http_upstream_t, ngx_int_t, ngx_module_t, ngx_msec_t,
+    NGX_HTTP_VERSION_20, NGX_OK,
 };
 
 use super::conf::{Conf, Refusal};
@@ -82,6 +83,8 @@ pub struct UpstreamAnswer {
     pub header: u64,
     /// The bytes of its body. `None`: it was not read to its end, because another location answers.
     pub response: Option<u64>,
+    /// Whether it was buffered, or not, as its location is set to: its `X-Accel-Buffering` may have had it otherwise.
+    pub is_as_set: bool,
     /// Whether some of it was written to a file, though neither a cache nor a store is one.
     pub is_spilled: bool,
 }
@@ -250,8 +253,10 @@ impl Upstream {
                 0 => self.without_body(received),
                 response => (received.checked_sub(response)? + self.before, Some(response)),
             };
-            let is_spilled = (*self.upstream).pipe.as_ref().is_some_and(is_spilled);
-            Some(UpstreamAnswer { header, response, is_spilled })
+            let upstream = &*self.upstream;
+            let is_as_set = upstream.buffering() as ngx_flag_t == (*upstream.conf).buffering;
+            let is_spilled = upstream.pipe.as_ref().is_some_and(is_spilled);
+            Some(UpstreamAnswer { header, response, is_as_set, is_spilled })
         }
     }
 

@@ -126,6 +126,31 @@ fn what_needs_no_file_is_not() {
 }
 
 #[test]
+fn what_is_buffered_otherwise_than_is_set_is_left_out() {
+    let upstreams = Upstreams::start();
+    let off = format!("proxy_buffering off; {}", upstreams.pass("proxy"));
+    let nginx = upstreams.passing(&["proxy"], "").location("/off/", &off).start();
+    let cases = [
+        ("/proxy/", "no", "1,000 more answers had X-Accel-Buffering: no and used no proxy_buffers"),
+        ("/off/", "yes", "proxy_buffers are used only for answers with X-Accel-Buffering: yes"),
+    ];
+    for (location, otherwise, remark) in cases {
+        let mut client = nginx.connect();
+        let as_set = asking_for(20_000, 1);
+        let otherwise = format!("{}&buffering={otherwise}", asking_for(60_000, 1));
+        for arguments in [&as_set, &as_set].into_iter().chain([&otherwise; 1000]) {
+            assert_eq!(client.get(&format!("{location}?{arguments}")).status, 200);
+        }
+        let told = nginx.location_after(location, 1002);
+        assert_sizes(&told["measured"]["upstream"]["response"], &[20_000; 2]);
+        assert_eq!(told["measured"]["upstream"]["header"]["count"], 1002);
+        let remarks = told["advice"]["remarks"].to_string();
+        assert!(remarks.contains(remark), "{remarks}");
+        assert!(!remarks.contains("are not used"), "{remarks}");
+    }
+}
+
+#[test]
 fn the_file_of_a_cache_or_a_store_is_no_want_of_buffers() {
     let upstreams = Upstreams::start();
     let cached =
