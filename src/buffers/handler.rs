@@ -75,13 +75,18 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
         Some(answer) => {
             record.count_protocol(passer.protocol);
             record.sizes(Size::UpstreamHeader).add(answer.header);
-            if answer.is_spilled {
-                record.count(Counter::UpstreamSpilled);
-            }
             // An answer without a body takes no buffer for it, and says nothing of what others need.
             let response = answer.response.filter(|response| *response > NO_BODY);
-            if let Some(response) = response {
-                record.sizes(Size::UpstreamResponse).add(response);
+            match response {
+                Some(response) if answer.is_as_set => {
+                    record.sizes(Size::UpstreamResponse).add(response);
+                    if answer.is_spilled {
+                        record.count(Counter::UpstreamSpilled);
+                    }
+                }
+                // It says nothing of the buffers that it would have had.
+                Some(_) => record.count(Counter::BufferedOtherwise),
+                None => {}
             }
             response.is_some()
         }
@@ -101,7 +106,7 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
 /// asked again.
 fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_passed: bool) {
     let gzip = modules.gzip.as_ref().and_then(|gzip| Some((gzip, r.gzip(gzip.module)?)));
-    let own = if is_passed || r.is_of_upstream() { 0 } else { r.body_sent() };
+    let own = if is_passed || r.is_of_upstream() { 0 } else { r.whole_body_sent().unwrap_or(0) };
     if gzip.is_none() && own == 0 {
         return;
     }

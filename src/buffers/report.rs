@@ -75,6 +75,7 @@ fn measured(record: Record<'_>) -> crate::core::report::buffers::Measured {
             by_protocol: record.protocols(),
             header: sizes(Size::UpstreamHeader),
             response: sizes(Size::UpstreamResponse),
+            buffered_otherwise: record.counted(Counter::BufferedOtherwise),
             spilled: record.counted(Counter::UpstreamSpilled),
             header_too_big: record.counted(Counter::UpstreamHeaderTooBig),
             header_too_big_for: record.counted(Counter::UpstreamHeaderTooBigFor),

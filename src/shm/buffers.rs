@@ -43,9 +43,17 @@ pub enum Counter {
     RequestHeaderTooBigFor,
     /// Answers of upstreams, by protocol: the first of as many counters.
     Protocols,
+    /// Answers of upstreams that were buffered though their location is not set to, or the other way round.
+    BufferedOtherwise = AFTER_PROTOCOLS,
 }
 
-const _: () = assert!(Counter::Protocols as usize + Protocol::ALL.len() <= COUNTERS);
+/// The first counter after those of the protocols.
+const AFTER_PROTOCOLS: isize = 12;
+
+const _: () = {
+    assert!(Counter::Protocols as isize + Protocol::ALL.len() as isize == AFTER_PROTOCOLS);
+    assert!((Counter::BufferedOtherwise as usize) < COUNTERS);
+};
 
 /// What has a histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +249,9 @@ mod tests {
         }
         assert_eq!((record.counted(count), record.counted(largest)), (3, 8192));
         assert_eq!(record.counted(Counter::UpstreamHeaderTooBigFor), 0);
+        assert_eq!(record.protocols(), [1; Protocol::ALL.len()]);
+        record.count(Counter::BufferedOtherwise);
+        assert_eq!(record.counted(Counter::BufferedOtherwise), 1);
         assert_eq!(record.protocols(), [1; Protocol::ALL.len()]);
         for (value, size) in sizes.into_iter().enumerate() {
             let read = record.sizes(size).read();

@@ -187,6 +187,7 @@ fn location_of(server: &[u8], location: &[u8], protocol: Protocol) -> buffers::L
                 by_protocol,
                 header: counted([300, 700]),
                 response: counted([9000, 11_800]),
+                buffered_otherwise: 0,
                 spilled: 2,
                 header_too_big: 3,
                 header_too_big_for: 4096,

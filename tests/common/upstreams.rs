@@ -38,7 +38,11 @@ impl Upstreams {
             .http(&format!("map $host $hundred {{ default {}; }}\n", "0".repeat(100)))
             .http(&format!("map $arg_header $padding {{ {} }}\n", paddings.concat()))
             .http2(&http2)
-            .location("/", "rewrite ^ /$arg_body break; add_header X-Padding $padding;");
+            .location(
+                "/",
+                "rewrite ^ /$arg_body break; add_header X-Padding $padding;
+                add_header X-Accel-Buffering $arg_buffering;",
+            );
         for length in BODIES {
             setup = setup.document(&length.to_string(), &vec![0; length]);
         }

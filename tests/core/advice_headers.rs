@@ -3,7 +3,7 @@
 use crate::advised::{follow, follow_server, refusal};
 use crate::case::*;
 use ngx_http_smart_module::core::advice::{of_location, of_server, State};
-use ngx_http_smart_module::core::report::buffers::{Chain, Protocol, Server};
+use ngx_http_smart_module::core::report::buffers::{Chain, Location, Protocol, Server};
 
 #[test]
 fn all_buffers_but_one_hold_the_header() {
@@ -101,6 +101,42 @@ fn headers_of_upstreams_that_are_too_big_get_twice_as_much() {
     let advice = of_location(&location, &host());
     assert_eq!((advice.state, advice.directives.len()), (State::TooFewSamples, 0));
     assert_remark(&advice, "3 of them were too big for proxy_buffer_size (inferred)");
+}
+
+#[test]
+fn answers_that_are_buffered_otherwise_than_is_set_are_not_advised_on() {
+    let mut location = passes(Protocol::Proxy, &[]);
+    location.measured.upstream.header = of(&[(300, 1100)]);
+    location.measured.upstream.buffered_otherwise = 1100;
+    let advice = of_location(&location, &host());
+    assert_fine(&advice);
+    assert_remark(
+        &advice,
+        "1,100 more answers had X-Accel-Buffering: no and used no proxy_buffers: they are left out",
+    );
+    // What gzip reads then is the buffer that they passed through.
+    let upstream = location.settings.upstream.as_mut().expect("set");
+    (upstream.buffer_size, upstream.buffers.size) = (128 * K, 32 * K);
+    location.settings.gzip = Some(true);
+    location.measured.gzip_ratio = of(&[(340, 1100)]);
+    let reason = |location: &Location| {
+        let advice = of_location(location, &host());
+        named(&advice, "gzip_buffers").reason.clone()
+    };
+    assert!(
+        reason(&location).contains("proxy_buffer_size of 128k become"),
+        "{}",
+        reason(&location)
+    );
+
+    location.settings.upstream.as_mut().expect("set").buffering = false;
+    let advice = of_location(&location, &host());
+    assert_remark(
+        &advice,
+        "proxy_buffering is off: proxy_buffers are used only for answers with X-Accel-Buffering: yes; there were \
+         1,100, which are left out",
+    );
+    assert!(reason(&location).contains("proxy_buffers of 256k become"), "{}", reason(&location));
 }
 
 #[test]

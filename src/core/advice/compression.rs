@@ -74,7 +74,7 @@ fn read_by_gzip(draft: &Draft) -> Option<(String, u64)> {
     }
     let settings = draft.after.upstream.filter(|it| Some(it.protocol) == draft.protocol())?;
     let prefix = settings.protocol.prefix();
-    match settings.buffering {
+    match measured.upstream.is_buffered(settings.buffering) {
         true => Some((format!("{prefix}_buffers"), settings.buffers.total())),
         false => Some((format!("{prefix}_buffer_size"), settings.buffer_size)),
     }

@@ -46,8 +46,9 @@ pub fn advise(draft: &mut Draft) {
     let is_buffering = protocol != Protocol::Grpc && current.is_none_or(|it| it.buffering);
     let answers = measured.response.count();
     let header = header(measured);
+    remark_otherwise(draft, prefix, is_buffering);
     if !is_buffering {
-        if protocol != Protocol::Grpc {
+        if protocol != Protocol::Grpc && measured.buffered_otherwise == 0 {
             draft.sheet.remark(format!("{prefix}_buffering is off: {prefix}_buffers are not used"));
         }
         advise_header(draft, protocol, header);
@@ -56,6 +57,24 @@ pub fn advise(draft: &mut Draft) {
     } else {
         advise_all(draft, protocol, header);
     }
+}
+
+/// Says how many answers are left out, because they had nginx buffer them otherwise than it is set to.
+fn remark_otherwise(draft: &mut Draft, prefix: &str, is_buffering: bool) {
+    let count = draft.location.measured.upstream.buffered_otherwise;
+    if count == 0 {
+        return;
+    }
+    let count = Grouped(count);
+    draft.sheet.remark(match is_buffering {
+        true => format!(
+            "{count} more answers had X-Accel-Buffering: no and used no {prefix}_buffers: they are left out"
+        ),
+        false => format!(
+            "{prefix}_buffering is off: {prefix}_buffers are used only for answers with X-Accel-Buffering: yes; there \
+             were {count}, which are left out"
+        ),
+    });
 }
 
 /// What every header fits that was measured, and a quarter more, because one that does not fit fails the request; and

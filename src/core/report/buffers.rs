@@ -130,8 +130,10 @@ pub struct Upstream {
     pub by_protocol: [u64; Protocol::ALL.len()],
     /// Headers. Those of FastCGI and gRPC have the framing of their protocol in them.
     pub header: Histogram,
-    /// Bodies.
+    /// Bodies that were buffered, or not, as the location is set to.
     pub response: Histogram,
+    /// How many bodies were not: `X-Accel-Buffering` had it otherwise.
+    pub buffered_otherwise: u64,
     /// Bodies of which something was written to a temporary file, though nobody had asked for it by a cache or a
     /// store.
     pub spilled: u64,
@@ -146,6 +148,11 @@ impl Upstream {
     pub fn protocol(&self) -> Option<Protocol> {
         let counted = Protocol::ALL.into_iter().zip(self.by_protocol);
         counted.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count).map(|(it, _)| it)
+    }
+
+    /// Whether most answers are buffered, where a setting says whether they are to be.
+    pub fn is_buffered(&self, is_set: bool) -> bool {
+        is_set != (self.buffered_otherwise > self.response.count())
     }
 }
 

@@ -1,5 +1,7 @@
 //! What upstreams answer, measured for each protocol with a real upstream of it.
 
+use std::io::{Read, Write};
+
 use crate::common::buffers::assert_sizes;
 use crate::common::client::Client;
 use crate::common::nginx::Nginx;
@@ -122,6 +124,31 @@ fn what_needs_no_file_is_not() {
             assert_eq!(upstream["response"]["count"], 1, "{protocol} {directives}");
         }
         assert!(!nginx.0.error_log().contains(BUFFERED_TO_FILE), "{directives}");
+    }
+}
+
+#[test]
+fn what_is_buffered_otherwise_than_is_set_is_left_out() {
+    let upstreams = Upstreams::start();
+    let off = format!("proxy_buffering off; {}", upstreams.pass("proxy"));
+    let nginx = upstreams.passing(&["proxy"], "").location("/off/", &off).start();
+    let cases = [
+        ("/proxy/", "no", "1,000 more answers had X-Accel-Buffering: no and used no proxy_buffers"),
+        ("/off/", "yes", "proxy_buffers are used only for answers with X-Accel-Buffering: yes"),
+    ];
+    for (location, otherwise, remark) in cases {
+        let mut client = nginx.connect();
+        let as_set = asking_for(20_000, 1);
+        let otherwise = format!("{}&buffering={otherwise}", asking_for(60_000, 1));
+        for arguments in [&as_set, &as_set].into_iter().chain([&otherwise; 1000]) {
+            assert_eq!(client.get(&format!("{location}?{arguments}")).status, 200);
+        }
+        let told = nginx.location_after(location, 1002);
+        assert_sizes(&told["measured"]["upstream"]["response"], &[20_000; 2]);
+        assert_eq!(told["measured"]["upstream"]["header"]["count"], 1002);
+        let remarks = told["advice"]["remarks"].to_string();
+        assert!(remarks.contains(remark), "{remarks}");
+        assert!(!remarks.contains("are not used"), "{remarks}");
     }
 }
 
@@ -254,7 +281,7 @@ fn a_connection_that_becomes_another_protocols_is_no_answer() {
     client
         .send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n");
     let (mut stream, _) = listener.accept().expect("nginx connects");
-    std::io::Write::write_all(
+    Write::write_all(
         &mut stream,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nhello",
     )
@@ -266,6 +293,77 @@ fn a_connection_that_becomes_another_protocols_is_no_answer() {
         (&upstream["header"]["count"], &upstream["response"]["count"]),
         (&json!(0), &json!(0))
     );
+}
+
+/// An upstream's header, how its body begins, and whether that is all of it if the connection ends there.
+const BREAKING_OFF: [(&str, &str, bool); 3] = [
+    ("HTTP/1.0 200 OK\r\n\r\n", "", true),
+    ("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", "", false),
+    ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "1388\r\n", false),
+];
+
+#[test]
+fn an_answer_that_is_cut_off_is_no_sample_of_its_length() {
+    let backend = Port::reserve();
+    let listener = backend.listen(8);
+    let pass = format!("proxy_http_version 1.1; proxy_pass http://{};", backend.address());
+    let nginx = Setup::new()
+        .measured()
+        .location("/on/", &pass)
+        .location("/off/", &format!("proxy_buffering off; {pass}"))
+        .start();
+    for location in ["/on/", "/off/"] {
+        let mut requests = 0;
+        let mut wholes = Vec::new();
+        for (header, begin, is_whole) in BREAKING_OFF {
+            for is_client_leaving in [false, true] {
+                let mut client = nginx.connect();
+                client.send(format!("GET {location} HTTP/1.0\r\n\r\n"));
+                let (mut upstream, _) = listener.accept().expect("nginx connects");
+                let mut line = [0; 1024];
+                assert!(upstream.read(&mut line).expect("a request") > 0);
+                let answer = format!("{header}{begin}{}", "x".repeat(5000));
+                upstream.write_all(answer.as_bytes()).expect("nginx reads");
+                client.wait_for_some();
+                if is_client_leaving {
+                    client.abort();
+                } else {
+                    drop(upstream);
+                    client.read_to_end();
+                    wholes.extend(is_whole.then_some(5000));
+                }
+                requests += 1;
+                let measured = nginx.location_after(location, requests)["measured"].clone();
+                assert_sizes(&measured["upstream"]["response"], &wholes);
+                assert_eq!(
+                    measured["upstream"]["header"]["count"], requests,
+                    "{location} {header}"
+                );
+                assert_eq!(measured["response"]["count"], 0, "{location} {header}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_client_has_left_before_all_was_read_is_no_sample_of_its_length() {
+    let upstreams = Upstreams::start();
+    for directives in ["PROTOCOL_max_temp_file_size 0;", "PROTOCOL_buffering off;"] {
+        let nginx = slow(upstreams.passing(&BUFFERED, directives));
+        for protocol in BUFFERED {
+            let mut client = Client::connect_narrow(nginx.1.number());
+            client.ask(&format!("/{protocol}/?{}", asking_for(LONG, 1)));
+            client.wait_for_some();
+            client.abort();
+            ask(&nginx.0, protocol, (20_000, 1));
+            let upstream =
+                nginx.0.location_after(&format!("/{protocol}/"), 2)["measured"]["upstream"].clone();
+            assert_eq!(upstream["header"]["count"], 2, "{protocol} {directives}");
+            assert_eq!(upstream["response"]["count"], 1, "{protocol} {directives}");
+            let mean = upstream["response"]["mean"].as_u64().expect("a number");
+            assert!((20_000..21_000).contains(&mean), "{protocol} {directives}: {mean}");
+        }
+    }
 }
 
 /// nginx with a port whose connections hold little, to clients that do not read.
