@@ -39,7 +39,7 @@ const PAGE: &str = concat!(
 /// the server that it is from.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; \
     style-src 'sha256-Tv1FbnQM6jtbnxO2IDj25WW2+FB1ky3CsfafPRMEMYU='; \
-    script-src 'sha256-rmySkM8LZj2LQcl21LvcDG1c+boFlFh3GsG5U596xJk='; \
+    script-src 'sha256-ZfGI08M2yYCFhqAcjRMFyeUNxGyKpmLxUeunMQMYS9c='; \
     connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; \
     frame-ancestors 'none'";
 

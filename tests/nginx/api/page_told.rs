@@ -1,10 +1,13 @@
 //! The status page in a real browser, told by a scripted interface what a real one rarely has to tell.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::common::browser::{Browser, Tab};
+use crate::common::holds_within;
 use crate::common::scripted_status::Interface;
 use crate::common::statuses::{self, HOSTILE_NAMES};
+use ngx_http_smart_module::core::histogram::Histogram;
 use ngx_http_smart_module::core::report::{History, KeyState, Kind, Series, Status};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -124,6 +127,31 @@ fn a_time_is_read_by_keys_as_well() {
     tab.wait_for(&format!("/^\\d\\d:\\d\\d:\\d\\d: passed 6\\d, delayed 0/.test({told})"));
     tab.evaluate("document.activeElement.blur()");
     tab.wait_for(&format!("{told}.startsWith('now: ')"));
+    assert_content(&tab);
+}
+
+/// By the module's own buckets: those that Prometheus has are too wide for a person.
+#[test]
+fn how_long_the_store_takes_is_told_as_closely_as_it_is_counted() {
+    let (interface, browser) = (Interface::start(), Browser::start());
+    let mut came = Histogram::default();
+    for (microseconds, times) in [(210, 80), (3000, 15), (40_000, 5)] {
+        came.add(microseconds, times);
+    }
+    assert_eq!([500, 900, 990].map(|part| came.quantile(part)), [223, 3071, 40_959].map(Some));
+    let mut status = well();
+    interface.tell(&status, &history(&[]));
+    let tab = interface.visit(&browser);
+    let told = "[...document.querySelectorAll('#lookups .figures dt')]
+        .filter((term) => /p\\d/.test(term.textContent))
+        .map((term) => term.textContent + ' ' + term.nextSibling.textContent).join()";
+    // What the zone has counted before counts no more. More of the same comes until the page has two answers.
+    let in_time = holds_within(Duration::from_secs(30), || {
+        status.sendfile.as_mut().expect("lookups").latency.merge(&came);
+        interface.tell(&status, &history(&[]));
+        tab.evaluate(told) == "Store p50 223 µs,p90 3.07 ms,p99 41 ms"
+    });
+    assert!(in_time, "{}", tab.evaluate(told));
     assert_content(&tab);
 }
 

@@ -37,6 +37,11 @@ fn latency(times: &Histogram, object: &mut Object) -> io::Result<()> {
     object.objects("buckets", times.cumulative(&LOOKUP_BOUNDS), |(bound, count), bucket| {
         bucket.member("le_seconds", &bound.map(seconds))?.member("count", &count).map(drop)
     })?;
+    // As fine as they are counted, so that who keeps two answers has quantiles of the time between.
+    let filled = times.buckets().filter(|(_, _, count)| *count > 0);
+    object.objects("distribution", filled, |(_, largest, count), bucket| {
+        bucket.member("to_seconds", &seconds(largest))?.member("count", &count).map(drop)
+    })?;
     Ok(())
 }
 

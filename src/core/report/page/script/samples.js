@@ -91,18 +91,16 @@ const perSecond = (samples, pick) => {
 };
 const lately = (samples, pick) => growth(samples, pick, LATELY).by;
 
-// A quantile of what came between two answers, from their cumulative buckets.
+// Quantiles of what came between two answers, as the module has those of all: the longest time of a bucket.
 const quantiles = (pick, wanted) => {
   const recent = answers.filter(({ at }) => at > own() - NOW - 1);
   const [from, to] = [recent[0], recent[recent.length - 1]].map((answer) => answer && pick(answer.status));
-  if (!from || !to || recent.length < 2 || to.count <= from.count) return wanted.map(() => null);
-  const counts = to.buckets.map(({ count }, at) => count - from.buckets[at].count);
+  if (!from || !to || to.count <= from.count) return wanted.map(() => null);
+  const before = new Map(from.distribution.map(({ to_seconds, count }) => [to_seconds, count]));
+  const steps = to.distribution.map(({ to_seconds, count }) => ({ to_seconds, by: count - (before.get(to_seconds) ?? 0) }));
+  const all = steps.reduce((sum, { by }) => sum + by, 0);
   return wanted.map((part) => {
-    const rank = part * counts[counts.length - 1];
-    const at = counts.findIndex((count) => count >= rank);
-    const least = at ? to.buckets[at - 1].le_seconds : 0;
-    const most = to.buckets[at].le_seconds ?? least;
-    const below = at ? counts[at - 1] : 0;
-    return least + ((most - least) * (rank - below)) / (counts[at] - below || 1);
+    let left = part * all;
+    return steps.find(({ by }) => (left -= by) <= 0).to_seconds;
   });
 };
