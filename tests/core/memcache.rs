@@ -77,23 +77,25 @@ fn damaged() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Whether there is something that makes a reply of `bytes`, found byte by byte: the bytes that end
+/// Whether there is something that makes a reply, or a refusal, of `bytes`, found byte by byte: the bytes that end
 /// what is begun are tried first.
 fn can_be_completed(bytes: &[u8]) -> bool {
+    use ProtocolError::{ClientError, Error};
     let mut bytes = bytes.to_vec();
     for _ in 0..2 * MAX_STORED {
-        let next = b"\r\n 0ENDVALUERSROR_".iter().find(|&&next| {
+        let next = b"\r\n 0ENDVALUERSRO_CIT".iter().find_map(|&next| {
             bytes.push(next);
-            let goes_on = !matches!(parse_get_reply(&bytes), Parsed::Invalid(_));
+            let parsed = parse_get_reply(&bytes);
+            let is_end =
+                matches!(parsed, Parsed::Complete { .. } | Parsed::Invalid(Error | ClientError));
+            let goes_on = is_end || parsed == Parsed::Partial;
             bytes.pop();
-            goes_on
+            goes_on.then_some((next, is_end))
         });
         match next {
-            Some(&next) => bytes.push(next),
+            Some((next, false)) => bytes.push(next),
+            Some((_, true)) => return true,
             None => return false,
-        }
-        if matches!(parse_get_reply(&bytes), Parsed::Complete { .. }) {
-            return true;
         }
     }
     false
@@ -155,6 +157,15 @@ proptest! {
             Parsed::Partial => prop_assert!(can_be_completed(&bytes)),
             Parsed::Complete { consumed, .. } => prop_assert!(consumed <= bytes.len()),
             Parsed::Invalid(_) => {}
+        }
+    }
+}
+
+#[test]
+fn every_word_that_is_begun_can_be_completed() {
+    for word in [&b"END\r"[..], b"VALUE 7 0 1", b"ERRO", b"CLIENT_ERRO", b"SERVER_ERROR"] {
+        for end in 1..=word.len() {
+            assert!(can_be_completed(&word[..end]), "{}", word[..end].escape_ascii());
         }
     }
 }
