@@ -89,9 +89,10 @@ pub fn asking_for(body: usize, header: usize) -> String {
     format!("body={body}&header={header}")
 }
 
-/// Asks at the location of a protocol for an answer with a body and a header field of so many bytes.
+/// Asks at the location of a protocol for an answer with a body and a header field of so many bytes. The client is to
+/// stay until it is measured: nginx learns that an unbuffered answer has ended after the client has all of it.
 #[track_caller]
-pub fn ask(nginx: &Nginx, protocol: &str, (body, header): (usize, usize)) {
-    let answer = nginx.get(&format!("/{protocol}/?{}", asking_for(body, header)));
+pub fn ask(client: &mut Client, protocol: &str, (body, header): (usize, usize)) {
+    let answer = client.get(&format!("/{protocol}/?{}", asking_for(body, header)));
     assert_eq!((answer.status, answer.body.len()), (200, body), "{protocol}");
 }

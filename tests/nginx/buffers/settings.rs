@@ -8,7 +8,8 @@ use serde_json::{json, Value};
 /// The settings that a location is told to have, once an upstream has answered there.
 #[track_caller]
 fn settings(nginx: &Nginx, protocol: &str) -> Value {
-    ask(nginx, protocol, (100, 1));
+    let mut client = nginx.connect();
+    ask(&mut client, protocol, (100, 1));
     nginx.location_after(&format!("/{protocol}/"), 1)["settings"].clone()
 }
 

@@ -48,8 +48,9 @@ fn smoke_sizes_of_headers_and_bodies_are_told_for_each_protocol() {
             "proxy_buffers 8 16k; fastcgi_buffers 8 16k; uwsgi_buffers 8 16k; scgi_buffers 8 16k;",
         )
         .start();
+    let mut client = nginx.connect();
     for protocol in PROTOCOLS {
-        ANSWERS.into_iter().for_each(|answer| ask(&nginx, protocol, answer));
+        ANSWERS.into_iter().for_each(|answer| ask(&mut client, protocol, answer));
     }
     for protocol in PROTOCOLS {
         let location = nginx.location_after(&format!("/{protocol}/"), ANSWERS.len() as u64);
@@ -97,7 +98,7 @@ fn what_is_written_to_a_file_for_want_of_buffers_is_counted_as_spilled() {
     for protocol in BUFFERED {
         // Twice to a client that does not read before all is in the file, once with what fits.
         (0..2).for_each(|_| ask_slowly(&nginx, protocol));
-        ask(&nginx.0, protocol, (20_000, 1));
+        ask(&mut nginx.0.connect(), protocol, (20_000, 1));
     }
     for protocol in BUFFERED {
         let location = nginx.0.location_after(&format!("/{protocol}/"), 3);
@@ -220,8 +221,9 @@ fn headers_over_the_buffer_are_counted_and_no_other_failure_is() {
         }
     }
     let nginx = setup.start();
+    let mut client = nginx.connect();
     for protocol in PROTOCOLS {
-        ask(&nginx, protocol, (100, 3000));
+        ask(&mut client, protocol, (100, 3000));
         for _ in 0..3 {
             let status = nginx.get(&format!("/{protocol}/?{}", asking_for(100, 9000))).status;
             assert_eq!(status, 502, "{protocol}");
@@ -355,7 +357,8 @@ fn what_a_client_has_left_before_all_was_read_is_no_sample_of_its_length() {
             client.ask(&format!("/{protocol}/?{}", asking_for(LONG, 1)));
             client.wait_for_some();
             client.abort();
-            ask(&nginx.0, protocol, (20_000, 1));
+            let mut client = nginx.0.connect();
+            ask(&mut client, protocol, (20_000, 1));
             let upstream =
                 nginx.0.location_after(&format!("/{protocol}/"), 2)["measured"]["upstream"].clone();
             assert_eq!(upstream["header"]["count"], 2, "{protocol} {directives}");
