@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 fn show(arguments: &Arguments) -> Result<bool> {
     let client = Client::new(&arguments.url)?;
     match arguments.watch {
-        Some(interval) => watch::run(client, &arguments.url, interval).map(|()| true),
+        Some(interval) => watch::run(client, interval).map(|()| true),
         None => snapshot(&client),
     }
 }

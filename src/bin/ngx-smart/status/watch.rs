@@ -35,7 +35,7 @@ struct Answer {
 }
 
 /// Shows it until somebody quits.
-pub fn run(client: Client, url: &str, interval: Duration) -> Result<()> {
+pub fn run(client: Client, interval: Duration) -> Result<()> {
     use std::io::{stdin, stdout, IsTerminal};
     ensure!(stdin().is_terminal() && stdout().is_terminal(), "--watch needs a terminal");
     // What cannot be reached at all is better said in a line.
@@ -45,8 +45,8 @@ pub fn run(client: Client, url: &str, interval: Duration) -> Result<()> {
         signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize)?;
     }
     let (sender, answers) = sync_channel(1);
+    let mut screen = Screen::new(client.shown.clone(), first);
     thread::spawn(move || ask_again_and_again(&client, interval, &sender));
-    let mut screen = Screen::new(url, first);
     let mut terminal = ratatui::try_init().context("the terminal cannot be filled")?;
     let outcome = screen.live(&mut terminal, &answers, &signal);
     drop(terminal);
@@ -97,9 +97,9 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(url: &str, first: Answer) -> Self {
+    fn new(url: Text, first: Answer) -> Self {
         let mut screen = Screen {
-            url: Text::new(url),
+            url,
             began: first.received,
             past: Past::default(),
             status: first.status.clone(),
