@@ -15,11 +15,17 @@ use serde_json::{json, Value};
 pub const STATUS: &str = include_str!("../../data/status/status.json");
 pub const HISTORY: &str = include_str!("../../data/status/history.json");
 
+/// `limits/clients?top=5`.
+const KEYS: &str = r#"{"version":1,"limit":"clients","top":[
+    {"key":"192.0.2.7","count":1311,"excess":20.0,"idle_seconds":0.012},
+    {"key":"\u001b[2J","count":40,"excess":null,"idle_seconds":null}]}"#;
+
 /// nginx with answers of the interface that do not change but by [`tell`].
 pub fn interface(status: &str) -> Nginx {
     Setup::without_module()
         .document("smart/status.json", status.as_bytes())
         .document("smart/history.json", HISTORY.as_bytes())
+        .document("smart/limits/clients", KEYS.as_bytes())
         .location("= /elsewhere/status.json", "return 301 /smart/status.json;")
         .location(
             "= /refused/status.json",
@@ -76,7 +82,11 @@ pub fn assert_said(output: &Output, status: i32, stdout: &[&str], stderr: &[&str
 
 #[test]
 fn a_snapshot_shows_everything_and_that_all_is_well() {
-    let nginx = interface(STATUS);
+    let nginx = interface(&changed(|status| {
+        status["rooms"]["shop"]["passed"] = json!(31);
+        let ratio = json!({"count": 30012, "mean": 3.38, "p50": 3.35, "p90": 3.83, "p99": 4.47});
+        status["buffers"]["locations"][0]["measured"]["gzip_ratio"] = ratio;
+    }));
     let output = snapshot(&url(&nginx));
     assert_said(
         &output,
@@ -92,15 +102,25 @@ fn a_snapshot_shows_everything_and_that_all_is_well() {
             "  paths                     0        10m         45,120     310        0\n",
             "LIMIT clients\n  $binary_remote_addr at 10r/s; 1,234 of 16,384 keys; 12 evicted, 0 of \
              them in debt\n",
+            "\n  heaviest keys         times     excess           idle\n  192.0.2.7             1,311       \
+             20.0          12 ms\n  \\u{1b}[2J                40          -              -\n",
             "ROOM shop\n  who comes now waits: 3 min 5 s; those admitted waited p50 1 min 32 s, p90 \
              3 min 20 s, p99 4 min 20 s (of 5,100); 3 seats of first visitors not back yet\n",
             "  seats taken              50         50\n",
             "  waiting                 120     10,000\n",
+            "  expired                   -                     5,050\n",
+            "  passed                    -                        31\n",
             "  www.example.org /api/: a change is advised (38,211 requests, 210 answers written to \
              files)\n    proxy_buffers 8 12k; (now 8 4k): p90 of 38,211 responses is 11.8k: one buffer \
              holds it in place of 3\n    210 responses were written to files.\n",
-            "  www.example.org /: too few samples yet: 12 of 1,000 (12 requests)\n",
-            "  www.example.org: fine as it is (38,223 request headers)\n",
+            "    memory per request 36k → 16k; fit one buffer 10 % → 90 %; exceed all buffers 0.5 % → 0 %\n    \
+             upstream's header: p50 300, p90 350, p99 400 (of 38,211)\n    upstream's response: p50 \
+             7.8k, p90 11.7k, p99 19.5k (of 38,211)\n    gzip ratio: p50 3.35, p90 3.83, p99 4.47 (of \
+             30,012)\n",
+            "  www.example.org /: too few samples yet: 12 of 1,000 (12 requests)\n    own response: p50 \
+             900, p90 900, p99 900 (of 12)\n",
+            "  www.example.org: fine as it is (38,223 request headers)\n    request's header: p50 500, \
+             p90 700, p99 900 (of 38,223)\n",
         ],
         &[],
     );
@@ -236,6 +256,12 @@ fn a_view_that_stays_fits_any_window() {
     terminal.press("g");
     terminal.resize(120, 120);
     terminal.wait_for(&["All is well", "LOOKUPS", "ROOM shop", "(38,223 request headers)"]);
+    terminal.wait_for(&[
+        "  192.0.2.7 ",
+        "  expired ",
+        "memory per request 36k → 16k;",
+        "own response: ",
+    ]);
     assert!(!terminal.screen().contains("scroll"), "all of it fits");
     terminal.press("\x03");
     assert_eq!(terminal.end(), Ok(0));
@@ -317,6 +343,7 @@ fn the_real_interface_is_shown_while_things_happen() {
     terminal.wait_until("what was rejected", |screen| {
         let limit = screen.split("LIMIT key").last().expect("a part");
         row(limit, "rejected").is_some_and(|row| row.get(4).is_some_and(|cell| cell == "19"))
+            && row(limit, "a ").is_some_and(|row| row[1] == "19")
     });
 
     // What the workers share outlives them, and so does what was seen of it.

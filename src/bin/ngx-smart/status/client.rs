@@ -10,12 +10,15 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Error};
 
 use super::clean::Text;
-use super::model::{self, History, Refusal, Status};
+use super::model::{self, Heaviest, History, Refusal, Status, Top};
 
 /// Of one request, from its beginning to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// More than an answer for thousands of zones and locations has.
 const LONGEST_ANSWER: u64 = 64 << 20;
+
+/// How many of the heaviest keys of a limit are asked for.
+const KEYS: usize = 5;
 
 /// Asks one status interface. Each request has a connection of its own: one that was kept may have belonged to a
 /// server that has been restarted since.
@@ -53,6 +56,16 @@ impl Client {
         self.get("history.json")
     }
 
+    /// The heaviest keys of each limit that has held somebody back. What is not told is left out.
+    pub fn heaviest(&self, status: &Status) -> Heaviest {
+        let limits = status.limits.0.iter().filter(|(_, limit)| limit.held_back() > 0);
+        let keys = limits.filter_map(|(name, _)| {
+            let path = format!("limits/{}?top={KEYS}", in_a_path(name.as_str()));
+            self.get::<Top>(&path).ok().map(|keys| (name.clone(), keys.top))
+        });
+        keys.collect()
+    }
+
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         self.ask(&format!("{}{name}", self.location))
             .with_context(|| format!("{}{name}", self.shown))
@@ -86,6 +99,17 @@ fn location(url: &str) -> Result<String> {
     // Whoever gives the address of the page's data means the page.
     let url = url.strip_suffix("status.json").unwrap_or(&url);
     Ok(if url.ends_with('/') { url.to_owned() } else { format!("{url}/") })
+}
+
+/// A name as it is written in a path.
+fn in_a_path(name: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(byte).collect()
 }
 
 /// A URL as a screen or a log may have it: without the password, if it has one. That ends at the last `@`, whatever is
@@ -175,5 +199,10 @@ mod tests {
             let error = location(wrong).expect_err(wrong).to_string();
             assert!(error.contains("u:…@host/") && !error.contains("ecret"), "{error}");
         }
+    }
+    #[test]
+    fn a_name_in_a_path_is_no_more_than_a_name() {
+        assert_eq!(in_a_path("Per-user_1.0~"), "Per-user_1.0~");
+        assert_eq!(in_a_path("../a b?c#d%é"), "..%2Fa%20b%3Fc%23d%25%C3%A9");
     }
 }
