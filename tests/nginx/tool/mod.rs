@@ -1,4 +1,5 @@
 //! The operator's tool.
 
+mod asking;
 mod commands;
 mod status;

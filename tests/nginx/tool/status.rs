@@ -12,14 +12,20 @@ use crate::common::setup::Setup;
 use crate::common::terminal::Terminal;
 use serde_json::{json, Value};
 
-const STATUS: &str = include_str!("../../data/status/status.json");
-const HISTORY: &str = include_str!("../../data/status/history.json");
+pub const STATUS: &str = include_str!("../../data/status/status.json");
+pub const HISTORY: &str = include_str!("../../data/status/history.json");
+
+/// `limits/clients?top=5`.
+const KEYS: &str = r#"{"version":1,"limit":"clients","top":[
+    {"key":"192.0.2.7","count":1311,"excess":20.0,"idle_seconds":0.012},
+    {"key":"\u001b[2J","count":40,"excess":null,"idle_seconds":null}]}"#;
 
 /// nginx with answers of the interface that do not change but by [`tell`].
-fn interface(status: &str) -> Nginx {
+pub fn interface(status: &str) -> Nginx {
     Setup::without_module()
         .document("smart/status.json", status.as_bytes())
         .document("smart/history.json", HISTORY.as_bytes())
+        .document("smart/limits/clients", KEYS.as_bytes())
         .location("= /elsewhere/status.json", "return 301 /smart/status.json;")
         .location(
             "= /refused/status.json",
@@ -38,17 +44,17 @@ fn tell(nginx: &Nginx, change: impl FnOnce(&mut Value)) {
     fs::rename(file.with_extension("new"), file).expect("a file");
 }
 
-fn changed(change: impl FnOnce(&mut Value)) -> String {
+pub fn changed(change: impl FnOnce(&mut Value)) -> String {
     let mut status = serde_json::from_str(STATUS).expect("JSON");
     change(&mut status);
     status.to_string()
 }
 
-fn url(nginx: &Nginx) -> String {
+pub fn url(nginx: &Nginx) -> String {
     format!("http://127.0.0.1:{}/smart/", nginx.port())
 }
 
-fn tool(url: &str, arguments: &[&str]) -> Command {
+pub fn tool(url: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ngx-smart"));
     command.args(["status", url]).args(arguments).stdin(Stdio::null());
     // Nobody listens there: whoever takes a proxy from the environment gets no answer.
@@ -56,12 +62,12 @@ fn tool(url: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn snapshot(url: &str) -> Output {
+pub fn snapshot(url: &str) -> Output {
     tool(url, &[]).output().expect("the tool runs")
 }
 
 #[track_caller]
-fn assert_said(output: &Output, status: i32, stdout: &[&str], stderr: &[&str]) {
+pub fn assert_said(output: &Output, status: i32, stdout: &[&str], stderr: &[&str]) {
     let said = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
     assert_eq!(output.status.code(), Some(status), "{said:?}");
     for (said, wanted) in said.iter().zip([stdout, stderr]) {
@@ -76,7 +82,11 @@ fn assert_said(output: &Output, status: i32, stdout: &[&str], stderr: &[&str]) {
 
 #[test]
 fn a_snapshot_shows_everything_and_that_all_is_well() {
-    let nginx = interface(STATUS);
+    let nginx = interface(&changed(|status| {
+        status["rooms"]["shop"]["passed"] = json!(31);
+        let ratio = json!({"count": 30012, "mean": 3.38, "p50": 3.35, "p90": 3.83, "p99": 4.47});
+        status["buffers"]["locations"][0]["measured"]["gzip_ratio"] = ratio;
+    }));
     let output = snapshot(&url(&nginx));
     assert_said(
         &output,
@@ -92,15 +102,25 @@ fn a_snapshot_shows_everything_and_that_all_is_well() {
             "  paths                     0        10m         45,120     310        0\n",
             "LIMIT clients\n  $binary_remote_addr at 10r/s; 1,234 of 16,384 keys; 12 evicted, 0 of \
              them in debt\n",
+            "\n  heaviest keys         times     excess           idle\n  192.0.2.7             1,311       \
+             20.0          12 ms\n  \\u{1b}[2J                40          -              -\n",
             "ROOM shop\n  who comes now waits: 3 min 5 s; those admitted waited p50 1 min 32 s, p90 \
              3 min 20 s, p99 4 min 20 s (of 5,100); 3 seats of first visitors not back yet\n",
             "  seats taken              50         50\n",
             "  waiting                 120     10,000\n",
+            "  expired                   -                     5,050\n",
+            "  passed                    -                        31\n",
             "  www.example.org /api/: a change is advised (38,211 requests, 210 answers written to \
              files)\n    proxy_buffers 8 12k; (now 8 4k): p90 of 38,211 responses is 11.8k: one buffer \
              holds it in place of 3\n    210 responses were written to files.\n",
-            "  www.example.org /: too few samples yet: 12 of 1,000 (12 requests)\n",
-            "  www.example.org: fine as it is (38,223 request headers)\n",
+            "    memory per request 36k → 16k; fit one buffer 10 % → 90 %; exceed all buffers 0.5 % → 0 %\n    \
+             upstream's header: p50 300, p90 350, p99 400 (of 38,211)\n    upstream's response: p50 \
+             7.8k, p90 11.7k, p99 19.5k (of 38,211)\n    gzip ratio: p50 3.35, p90 3.83, p99 4.47 (of \
+             30,012)\n",
+            "  www.example.org /: too few samples yet: 12 of 1,000 (12 requests)\n    own response: p50 \
+             900, p90 900, p99 900 (of 12)\n",
+            "  www.example.org: fine as it is (38,223 request headers)\n    request's header: p50 500, \
+             p90 700, p99 900 (of 38,223)\n",
         ],
         &[],
     );
@@ -162,28 +182,6 @@ fn what_is_wrong_comes_first_and_what_is_bad_is_the_status() {
     let limit = "- Limit clients rejects ";
     let said = format!("3 problems\n{full}{panics}{limit}");
     assert_said(&snapshot(&url(&nginx)), 1, &[&said], &[]);
-}
-
-#[test]
-fn what_cannot_be_asked_is_said_in_a_line() {
-    let nginx = interface(&changed(|status| status["version"] = json!(2)));
-    let base = format!("http://127.0.0.1:{}", nginx.port());
-    let nobody = Port::reserve();
-    for (url, reason) in [
-        (url(&nginx), "status.json: the status interface is of version 2, and this tool"),
-        (format!("{base}/elsewhere/"), "answered 301: it refers to another address"),
-        (format!("{base}/refused"), "refused/status.json: answered 403: not\\u{1b}[2J you\n"),
-        (format!("{base}/nothing/"), "nothing/status.json: answered 404\n"),
-        (format!("{base}/short/"), "short/status.json: "),
-        (format!("http://{}/", nobody.address()), "nothing listens there\n"),
-        ("ftp://127.0.0.1/".to_owned(), "the URL must begin with http:// or https://"),
-    ] {
-        assert_said(&snapshot(&url), 2, &[], &["ngx-smart: ", reason]);
-    }
-    let output = tool(&base, &["--watch=60"]).output().expect("the tool runs");
-    assert_said(&output, 2, &[], &["a number from 0.2 to 10 is wanted"]);
-    let output = tool(&url(&nginx), &["--watch"]).output().expect("the tool runs");
-    assert_said(&output, 2, &[], &["--watch needs a terminal\n"]);
 }
 
 /// Names such as a configuration or a client may have, if he means it.
@@ -279,6 +277,12 @@ fn a_view_that_stays_fits_any_window() {
     terminal.press("g");
     terminal.resize(120, 120);
     terminal.wait_for(&["All is well", "LOOKUPS", "ROOM shop", "(38,223 request headers)"]);
+    terminal.wait_for(&[
+        "  192.0.2.7 ",
+        "  expired ",
+        "memory per request 36k → 16k;",
+        "own response: ",
+    ]);
     assert!(!terminal.screen().contains("scroll"), "all of it fits");
     terminal.press("\x03");
     assert_eq!(terminal.end(), Ok(0));
@@ -360,6 +364,7 @@ fn the_real_interface_is_shown_while_things_happen() {
     terminal.wait_until("what was rejected", |screen| {
         let limit = screen.split("LIMIT key").last().expect("a part");
         row(limit, "rejected").is_some_and(|row| row.get(4).is_some_and(|cell| cell == "19"))
+            && row(limit, "a ").is_some_and(|row| row[1] == "19")
     });
 
     // What the workers share outlives them, and so does what was seen of it.
@@ -372,52 +377,4 @@ fn the_real_interface_is_shown_while_things_happen() {
     assert_eq!(terminal.end(), Ok(0));
     let said = ["1 problem\n! Limit key rejects 95 % of its requests\n", "1 of "];
     assert_said(&snapshot(&url(&nginx)), 1, &said, &[]);
-}
-
-/// What makes a certificate one of a server, and none of an authority.
-const CERTIFICATE: &str = "[req]
-distinguished_name = name
-x509_extensions = server
-[name]
-[server]
-subjectAltName = IP:127.0.0.1
-basicConstraints = critical, CA:FALSE
-";
-
-#[test]
-fn a_server_that_speaks_tls_is_asked_if_the_system_trusts_it() {
-    let (setup, port) = (Setup::without_module(), Port::reserve());
-    let prefix = setup.prefix().to_owned();
-    fs::write(prefix.join("openssl.cnf"), CERTIFICATE).expect("a file");
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]);
-    openssl.args(["-nodes", "-subj", "/CN=status", "-days", "1", "-config", "openssl.cnf"]);
-    openssl.args(["-keyout", "key.pem", "-out", "certificate.pem"]).current_dir(&prefix);
-    assert!(openssl.output().expect("openssl is installed").status.success());
-    let directory = prefix.display();
-    let _nginx = setup
-        .server(&format!(
-            "listen {} ssl; ssl_certificate {directory}/certificate.pem;
-            ssl_certificate_key {directory}/key.pem;\n",
-            port.address()
-        ))
-        .document("smart/status.json", STATUS.as_bytes())
-        .document("smart/history.json", HISTORY.as_bytes())
-        .start();
-    let ask = |trusted: &str| {
-        let mut command = tool(&format!("https://{}/smart/", port.address()), &[]);
-        command.env("SSL_CERT_FILE", prefix.join(trusted)).env_remove("SSL_CERT_DIR");
-        command.output().expect("the tool runs")
-    };
-    assert_said(&ask("certificate.pem"), 0, &["All is well\n"], &[]);
-    assert_said(
-        &ask("openssl.cnf"),
-        2,
-        &[],
-        &["the system has no certificates to know a server by"],
-    );
-    let other = tempfile::tempdir().expect("a directory");
-    crate::common::curl::write_certificate(other.path());
-    fs::copy(other.path().join("certificate.pem"), prefix.join("other.pem")).expect("a copy");
-    assert_said(&ask("other.pem"), 2, &[], &["invalid peer certificate: UnknownIssuer\n"]);
 }

@@ -60,15 +60,16 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A size of memory: `512k`, `10m`, as nginx writes it, or near to it.
+/// A size of memory: `512k`, `11.7m`, as nginx writes it, or near to it.
 pub fn size(bytes: u64) -> String {
-    match bytes {
-        0..1024 => bytes.to_string(),
-        1024..0x10_0000 => format!("{}k", bytes / 1024),
-        _ if bytes % 0x10_0000 == 0 || bytes >= 100 * 0x10_0000 => {
-            format!("{}m", bytes / 0x10_0000)
-        }
-        _ => format!("{:.1}m", bytes as f64 / f64::from(0x10_0000)),
+    let (shift, unit) = match bytes {
+        0..1024 => return bytes.to_string(),
+        1024..0x10_0000 => (10, 'k'),
+        _ => (20, 'm'),
+    };
+    match (bytes >> shift, (bytes % (1 << shift) * 10) >> shift) {
+        (whole @ 100.., _) | (whole, 0) => format!("{whole}{unit}"),
+        (whole, tenth) => format!("{whole}.{tenth}{unit}"),
     }
 }
 
@@ -97,8 +98,8 @@ mod tests {
             durations,
             ["0.0 s", "10 s", "1 min 0 s", "3 min 20 s", "5 h 30 min", "3 d 12 h"]
         );
-        let sizes = [100, 4096, 10 << 20, (10 << 20) + (1 << 19), (200 << 20) + 5].map(size);
-        assert_eq!(sizes, ["100", "4k", "10m", "10.5m", "200m"]);
+        let sizes = [100, 4096, 8191, 200_000, 10 << 20, (10 << 20) + (1 << 19), (200 << 20) + 5];
+        assert_eq!(sizes.map(size), ["100", "4k", "7.9k", "195k", "10m", "10.5m", "200m"]);
         assert_eq!(time_of_day(1_763_827_392), "16:03:12 UTC");
     }
 }

@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Result<bool> {
 fn show(arguments: &Arguments) -> Result<bool> {
     let client = Client::new(&arguments.url)?;
     match arguments.watch {
-        Some(interval) => watch::run(client, &arguments.url, interval).map(|()| true),
+        Some(interval) => watch::run(client, interval).map(|()| true),
         None => snapshot(&client),
     }
 }
@@ -85,12 +85,14 @@ fn snapshot(client: &Client) -> Result<bool> {
     let now = clock.elapsed().as_secs_f64();
     past.add(&status, now);
 
+    let heaviest = client.heaviest(&status);
     let problems = verdict::problems(&status, &past, now);
     let width = text::width();
     let mut lines = vec![view::headline(&problems)];
     lines.extend(view::lines(&view::View {
         status: &status,
         past: &past,
+        heaviest: &heaviest,
         problems: &problems,
         now,
         width,

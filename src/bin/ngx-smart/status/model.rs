@@ -1,6 +1,7 @@
 //! What the status interface says, as far as it is shown. Members that are not known are passed over: the interface
 //! may gain some without another version.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -121,12 +122,16 @@ pub struct Ended {
     pub seconds: f64,
 }
 
+/// Of times, of sizes, or of ratios.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Quantiles {
     pub count: u64,
-    pub p50_seconds: Option<f64>,
-    pub p90_seconds: Option<f64>,
-    pub p99_seconds: Option<f64>,
+    #[serde(alias = "p50_seconds")]
+    pub p50: Option<f64>,
+    #[serde(alias = "p90_seconds")]
+    pub p90: Option<f64>,
+    #[serde(alias = "p99_seconds")]
+    pub p99: Option<f64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -163,6 +168,16 @@ pub struct Limit {
     pub evicted_in_debt: u64,
 }
 
+impl Limit {
+    /// How many requests it has delayed or refused, or would have.
+    pub fn held_back(&self) -> u64 {
+        let Self { delayed, rejected, delayed_dry_run, rejected_dry_run, .. } = *self;
+        [delayed, rejected, delayed_dry_run, rejected_dry_run]
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
 #[derive(Clone, Debug, Deserialize)]
 pub struct Room {
     pub waiting: u64,
@@ -174,7 +189,9 @@ pub struct Room {
     pub entered: u64,
     pub admitted: u64,
     pub absent: u64,
+    pub expired: u64,
     pub refused: u64,
+    pub passed: u64,
     pub waiting_dry_run: u64,
     pub full_dry_run: u64,
     pub rebuilt: u64,
@@ -199,27 +216,25 @@ pub struct Location {
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Measured {
-    pub request_body: Count,
+    pub request_body: Quantiles,
     pub request_bodies_spilled: u64,
     pub upstream: Upstream,
+    pub response: Quantiles,
+    pub gzip_ratio: Quantiles,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct Upstream {
-    pub response: Count,
+    pub header: Quantiles,
+    pub response: Quantiles,
     pub spilled: u64,
     pub header_too_big: u64,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Count {
-    pub count: u64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 pub struct ListeningServer {
     pub server: Text,
-    pub header: Count,
+    pub header: Quantiles,
     pub header_too_big: u64,
     pub advice: Advice,
 }
@@ -231,6 +246,7 @@ pub struct Advice {
     pub needed: u64,
     pub directives: Vec<Directive>,
     pub remarks: Vec<Text>,
+    pub effect: Option<Effect>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -248,6 +264,35 @@ pub struct Directive {
     pub advised: Text,
     pub reason: Text,
 }
+
+/// What an advice would change.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub struct Effect {
+    pub memory_before_bytes: Option<u64>,
+    pub memory_after_bytes: u64,
+    pub one_buffer_before: Option<f64>,
+    pub one_buffer_after: f64,
+    pub spilled_before: Option<f64>,
+    pub spilled_after: f64,
+}
+
+/// `limits/NAME?top=N`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Top {
+    pub top: Vec<Key>,
+}
+
+/// A key of a limit.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Key {
+    pub key: Text,
+    pub count: u64,
+    pub excess: Option<f64>,
+    pub idle_seconds: Option<f64>,
+}
+
+/// The keys of limits, by the limits' names, that were delayed or refused most often.
+pub type Heaviest = BTreeMap<Text, Vec<Key>>;
 
 /// `history.json`.
 #[derive(Clone, Debug, Deserialize)]

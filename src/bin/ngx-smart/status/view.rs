@@ -1,21 +1,23 @@
 //! The whole status as lines, the same for a snapshot and for a screen that stays.
 
+mod buffers;
+mod limits;
+
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::clean::Text;
-use super::format::{count, duration, latency, rate, share, size};
-use super::model::{
-    Advice, Buffers, Cache, Limit, Named, Quantiles, Room, Sendfile, Server, State, Status,
-};
+use super::format::{count, duration, latency, rate, size};
+use super::model::{Cache, Heaviest, Named, Quantiles, Sendfile, Server, Status};
 use super::rates::{Growth, Kind, Past, MINUTE, OUTCOMES};
 use super::table::{chart, wrapped, Table, BAD, FAINT, GOOD, PLAIN, STRONG, WARNING};
-use super::verdict::{place, Problem};
+use super::verdict::Problem;
 
 /// What is shown, and how wide.
 pub struct View<'a> {
     pub status: &'a Status,
     pub past: &'a Past,
+    pub heaviest: &'a Heaviest,
     pub problems: &'a [Problem],
     /// On the clock of `past`.
     pub now: f64,
@@ -172,151 +174,6 @@ impl View<'_> {
         }
         below(table.lines(self.width))
     }
-
-    fn limit(&self, name: &Text, limit: &Limit) -> Vec<Line<'static>> {
-        let facts = format!(
-            "{} at {}; {} of {} keys; {} evicted, {} of them in debt",
-            limit.key,
-            limit.rate,
-            count(limit.keys),
-            count(limit.capacity),
-            count(limit.evicted.saturating_add(limit.evicted_in_debt)),
-            count(limit.evicted_in_debt)
-        );
-        let mut lines = self.title(&format!("LIMIT {name}"), &facts);
-        let growth = |verdict: &str| self.growth(Kind::Limit, name, verdict);
-        let all: f64 =
-            ["passed", "delayed", "rejected"].map(|verdict| growth(verdict).count).iter().sum();
-        let mut table = Table::new(&["verdict", "/s", "share", "total"], &COLUMNS);
-        for (verdict, total) in [
-            ("passed", limit.passed),
-            ("delayed", limit.delayed),
-            ("rejected", limit.rejected),
-            ("delayed_dry_run", limit.delayed_dry_run),
-            ("rejected_dry_run", limit.rejected_dry_run),
-        ] {
-            let is_dry_run = verdict.ends_with("_dry_run");
-            if is_dry_run && total == 0 {
-                continue;
-            }
-            let growth = growth(verdict);
-            // A dry run lets pass what it counts.
-            let part = if all > 0.0 { share(growth.count / all) } else { "-".to_owned() };
-            let style = row_style(total, verdict == "rejected" && growth.count > 0.0);
-            let cells = vec![verdict.to_owned(), rate(growth.rate()), part, count(total)];
-            table.row(style, cells, self.rates(Kind::Limit, name, verdict));
-        }
-        lines.extend(table.lines(self.width));
-        lines
-    }
-
-    fn room(&self, name: &Text, room: &Room) -> Vec<Line<'static>> {
-        let wait = room.estimated_wait_seconds.map_or("cannot be foreseen".to_owned(), duration);
-        let mut facts = format!(
-            "who comes now waits: {wait}; those admitted waited {}",
-            quantiles(&room.wait, duration)
-        );
-        if room.provisional > 0 {
-            let provisional = count(room.provisional);
-            facts.push_str(&format!("; {provisional} seats of first visitors not back yet"));
-        }
-        if room.waiting_dry_run > 0 || room.full_dry_run > 0 {
-            let (wait, full) = (count(room.waiting_dry_run), count(room.full_dry_run));
-            facts.push_str(&format!(
-                "; a dry run would have made {wait} requests wait and turned {full} away"
-            ));
-        }
-        let mut lines = self.title(&format!("ROOM {name}"), &facts);
-        let mut table = Table::new(&["", "now", "of", ""], &COLUMNS);
-        for (what, column, number, most) in [
-            ("seats taken", "active", room.active, room.max_active),
-            ("waiting", "waiting", room.waiting, room.max_waiting),
-        ] {
-            let chart =
-                self.chart(|parts| self.past.highest(Kind::Room, name, column, self.now, parts));
-            let cells = vec![what.to_owned(), count(number), count(most), String::new()];
-            table.row(PLAIN, cells, chart);
-        }
-        lines.extend(table.lines(self.width));
-        let mut table = Table::new(&["", "/s", "", "total"], &COLUMNS);
-        for (what, total) in [
-            ("entered", room.entered),
-            ("admitted", room.admitted),
-            ("absent", room.absent),
-            ("refused", room.refused),
-        ] {
-            let growth = self.growth(Kind::Room, name, what);
-            let style = row_style(total, what == "refused" && growth.count > 0.0);
-            let cells = vec![what.to_owned(), rate(growth.rate()), String::new(), count(total)];
-            table.row(style, cells, self.rates(Kind::Room, name, what));
-        }
-        lines.extend(table.lines(self.width));
-        lines
-    }
-
-    fn buffers(&self, buffers: &Buffers) -> Vec<Line<'static>> {
-        let mut facts = String::new();
-        if buffers.unmeasured > 0 {
-            facts = format!(
-                "{} locations are not measured: smart_buffers_zone has no room for them",
-                count(buffers.unmeasured)
-            );
-        }
-        let mut lines = self.title("BUFFERS", &facts);
-        for location in &buffers.locations {
-            let measured = &location.measured;
-            let mut facts = vec![format!("{} requests", count(location.requests))];
-            for (number, what) in [
-                (measured.upstream.spilled, "answers written to files"),
-                (measured.request_bodies_spilled, "request bodies written to files"),
-                (measured.upstream.header_too_big, "upstream headers too big (inferred)"),
-            ] {
-                if number > 0 {
-                    facts.push(format!("{} {what}", count(number)));
-                }
-            }
-            let place = place(&location.server, &location.location);
-            lines.extend(self.advice(&place, &facts.join(", "), &location.advice));
-        }
-        for server in &buffers.servers {
-            let mut facts = format!("{} request headers", count(server.header.count));
-            if server.header_too_big > 0 {
-                facts.push_str(&format!(", {} too big (inferred)", count(server.header_too_big)));
-            }
-            let place = place(&server.server, &Text::default());
-            lines.extend(self.advice(&place, &facts, &server.advice));
-        }
-        lines
-    }
-
-    fn advice(&self, place: &str, facts: &str, advice: &Advice) -> Vec<Line<'static>> {
-        let (verdict, style) = match advice.state {
-            State::TooFewSamples => (
-                format!(
-                    "too few samples yet: {} of {}",
-                    count(advice.samples),
-                    count(advice.needed)
-                ),
-                FAINT,
-            ),
-            State::Fine => ("fine as it is".to_owned(), PLAIN),
-            State::Change => ("a change is advised".to_owned(), STRONG),
-        };
-        let mut lines =
-            wrapped(Span::raw("  "), &format!("{place}: {verdict} ({facts})"), style, self.width);
-        for directive in &advice.directives {
-            let now = directive.current.as_ref().map_or("unknown", Text::as_str);
-            let text = format!(
-                "{} {}; (now {now}): {}",
-                directive.directive, directive.advised, directive.reason
-            );
-            lines.extend(wrapped(Span::raw("    "), &text, PLAIN, self.width));
-        }
-        for remark in &advice.remarks {
-            lines.extend(wrapped(Span::raw("    "), remark.as_str(), FAINT, self.width));
-        }
-        lines
-    }
 }
 
 /// A table that stands below another one.
@@ -334,11 +191,11 @@ fn row_style(total: u64, is_bad: bool) -> Style {
 }
 
 fn quantiles(quantiles: &Quantiles, show: impl Fn(f64) -> String) -> String {
-    let Quantiles { count: number, p50_seconds, p90_seconds, p99_seconds } = *quantiles;
+    let Quantiles { count: number, p50, p90, p99 } = *quantiles;
     let show = |quantile: Option<f64>| quantile.map_or("-".to_owned(), &show);
     if number == 0 {
         return "- (none yet)".to_owned();
     }
-    let [p50, p90, p99] = [p50_seconds, p90_seconds, p99_seconds].map(show);
+    let [p50, p90, p99] = [p50, p90, p99].map(show);
     format!("p50 {p50}, p90 {p90}, p99 {p99} (of {})", count(number))
 }

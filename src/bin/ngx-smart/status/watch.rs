@@ -16,7 +16,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use super::clean::Text;
 use super::client::Client;
 use super::format::{duration, time_of_day};
-use super::model::{History, Status};
+use super::model::{Heaviest, History, Status};
 use super::rates::Past;
 use super::table::{wrapped, BAD, FAINT, STRONG};
 use super::{verdict, view};
@@ -29,13 +29,14 @@ const AT_ONCE: Duration = Duration::from_millis(1);
 /// What was answered, and when.
 struct Answer {
     status: Status,
+    heaviest: Heaviest,
     /// Asked for only when something of the past is not known.
     history: Option<History>,
     received: Instant,
 }
 
 /// Shows it until somebody quits.
-pub fn run(client: Client, url: &str, interval: Duration) -> Result<()> {
+pub fn run(client: Client, interval: Duration) -> Result<()> {
     use std::io::{stdin, stdout, IsTerminal};
     ensure!(stdin().is_terminal() && stdout().is_terminal(), "--watch needs a terminal");
     // What cannot be reached at all is better said in a line.
@@ -45,8 +46,8 @@ pub fn run(client: Client, url: &str, interval: Duration) -> Result<()> {
         signal_hook::flag::register_usize(number, Arc::clone(&signal), number as usize)?;
     }
     let (sender, answers) = sync_channel(1);
+    let mut screen = Screen::new(client.shown.clone(), first);
     thread::spawn(move || ask_again_and_again(&client, interval, &sender));
-    let mut screen = Screen::new(url, first);
     let mut terminal = ratatui::try_init().context("the terminal cannot be filled")?;
     let outcome = screen.live(&mut terminal, &answers, &signal);
     drop(terminal);
@@ -61,7 +62,8 @@ pub fn run(client: Client, url: &str, interval: Duration) -> Result<()> {
 fn ask(client: &Client, with_history: bool) -> Result<Answer> {
     let history = if with_history { client.history().ok() } else { None };
     let status = client.status()?;
-    Ok(Answer { status, history, received: Instant::now() })
+    let received = Instant::now();
+    Ok(Answer { heaviest: client.heaviest(&status), status, history, received })
 }
 
 fn ask_again_and_again(client: &Client, interval: Duration, answers: &SyncSender<Result<Answer>>) {
@@ -87,6 +89,7 @@ struct Screen {
     began: Instant,
     past: Past,
     status: Status,
+    heaviest: Heaviest,
     problems: Vec<verdict::Problem>,
     /// When `status` came, in seconds since `began`.
     now: f64,
@@ -97,12 +100,13 @@ struct Screen {
 }
 
 impl Screen {
-    fn new(url: &str, first: Answer) -> Self {
+    fn new(url: Text, first: Answer) -> Self {
         let mut screen = Screen {
-            url: Text::new(url),
+            url,
             began: first.received,
             past: Past::default(),
             status: first.status.clone(),
+            heaviest: Heaviest::new(),
             problems: Vec::new(),
             now: 0.0,
             failure: None,
@@ -115,7 +119,7 @@ impl Screen {
 
     fn take(&mut self, answer: Result<Answer>) {
         match answer {
-            Ok(Answer { status, history, received }) => {
+            Ok(Answer { status, heaviest, history, received }) => {
                 self.now = received.duration_since(self.began).as_secs_f64();
                 if let Some(history) = history {
                     self.past.seed(&history, status.time, self.now);
@@ -123,6 +127,7 @@ impl Screen {
                 self.past.add(&status, self.now);
                 self.problems = verdict::problems(&status, &self.past, self.now);
                 self.status = status;
+                self.heaviest = heaviest;
                 self.failure = None;
             }
             Err(error) => {
@@ -198,6 +203,7 @@ impl Screen {
         let lines = view::lines(&view::View {
             status: &self.status,
             past: &self.past,
+            heaviest: &self.heaviest,
             problems: &self.problems,
             now: self.now,
             width,
