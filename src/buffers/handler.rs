@@ -106,7 +106,7 @@ fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> 
 /// asked again.
 fn measure_last(r: Request, modules: &Modules, last: &Measured, zone: Zone, is_passed: bool) {
     let gzip = modules.gzip.as_ref().and_then(|gzip| Some((gzip, r.gzip(gzip.module)?)));
-    let own = if is_passed || r.is_of_upstream() { 0 } else { r.body_sent() };
+    let own = if is_passed || r.is_of_upstream() { 0 } else { r.whole_body_sent().unwrap_or(0) };
     if gzip.is_none() && own == 0 {
         return;
     }

@@ -71,6 +71,8 @@ pub struct RequestBody {
 pub struct Upstream {
     upstream: *mut ngx_http_upstream_t,
     state: *mut ngx_http_upstream_state_t,
+    /// The request.
+    r: Request,
     /// What stands before the header in its buffer.
     before: u64,
 }
@@ -81,7 +83,8 @@ pub struct UpstreamAnswer {
     /// What its header took of the buffer: its bytes, with the framing of a protocol that has some, and where the
     /// answer is for a cache, with what nginx writes before it there.
     pub header: u64,
-    /// The bytes of its body. `None`: it was not read to its end, because another location answers.
+    /// The bytes of its body. `None`: it was not read to its end, because another location answers, or the client has
+    /// left, or the upstream has.
     pub response: Option<u64>,
     /// Whether it was buffered, or not, as its location is set to: its `X-Accel-Buffering` may have had it otherwise.
     pub is_as_set: bool,
@@ -158,9 +161,23 @@ impl Request {
         }
     }
 
+    /// Whether the client was sent all of the answer, as `$request_completion` tells. A subrequest that is not is not
+    /// logged either.
+    #[inline]
+    fn is_complete(self) -> bool {
+        // SAFETY: the request is valid.
+        unsafe { (*self.raw()).request_complete() != 0 || !self.is_main() }
+    }
+
+    /// How much was sent of a body, as `$body_bytes_sent`. `None`: not all.
+    #[inline]
+    pub fn whole_body_sent(self) -> Option<u64> {
+        self.is_complete().then(|| self.body_sent())
+    }
+
     /// How much was sent of a body, as `$body_bytes_sent`.
     #[inline]
-    pub fn body_sent(self) -> u64 {
+    fn body_sent(self) -> u64 {
         // SAFETY: the request is valid, and so is its connection.
         let sent = unsafe { (*self.connection()).sent - (*self.raw()).header_size as i64 };
         u64::try_from(sent).unwrap_or(0)
@@ -192,7 +209,7 @@ impl Request {
             let upstream = (*self.raw()).upstream;
             let state = upstream.as_ref()?.state;
             let before = self.before_header();
-            (!state.is_null()).then_some(Upstream { upstream, state, before })
+            (!state.is_null()).then_some(Upstream { upstream, state, r: self, before })
         }
     }
 
@@ -249,27 +266,49 @@ impl Upstream {
                 return None;
             }
             let received = u64::try_from(state.bytes_received).ok()?;
-            let (header, response) = match u64::try_from(state.response_length).ok()? {
-                0 => self.without_body(received),
-                response => (received.checked_sub(response)? + self.before, Some(response)),
+            let response = u64::try_from(state.response_length).ok()?;
+            let header = match response {
+                0 => self.header_without_body(received),
+                _ => received.checked_sub(response)? + self.before,
             };
             let upstream = &*self.upstream;
             let is_as_set = upstream.buffering() as ngx_flag_t == (*upstream.conf).buffering;
             let is_spilled = upstream.pipe.as_ref().is_some_and(is_spilled);
+            let response = self.is_whole().then_some(response);
             Some(UpstreamAnswer { header, response, is_as_set, is_spilled })
         }
     }
 
-    /// What an answer is of whose body nothing was read, or nothing but what came with the header: that is no body if
-    /// the header is all that was received. Where the buffer has been used again, it is.
+    /// What a header takes after which nothing was read, or nothing but what came with it. Where the buffer has been
+    /// used again, there was no body.
     #[inline]
-    fn without_body(self, received: u64) -> (u64, Option<u64>) {
+    fn header_without_body(self, received: u64) -> u64 {
         // SAFETY: as above.
         let buffer = unsafe { &(*self.upstream).buffer };
         let whole = received + self.before;
         match (buffer.pos as usize).saturating_sub(buffer.start as usize) as u64 {
-            header if header > self.before && header < whole => (header, None),
-            _ => (whole, Some(0)),
+            header if header > self.before && header < whole => header,
+            _ => whole,
+        }
+    }
+
+    /// Whether the body was read to its end, as nginx judges it (`ngx_http_upstream_process_request` and
+    /// `…_process_non_buffered_request`). One that is not buffered and has no length ends with its connection, which is
+    /// closed by now, whatever for: whether the client was given an end tells it.
+    #[inline]
+    fn is_whole(self) -> bool {
+        // SAFETY: as above; a pipe is memory of the request too.
+        unsafe {
+            let upstream = &*self.upstream;
+            if upstream.buffering() != 0 {
+                return upstream.pipe.as_ref().is_some_and(|pipe| {
+                    pipe.upstream_done() != 0 || (pipe.upstream_eof() != 0 && pipe.length == -1)
+                });
+            }
+            match upstream.length {
+                -1 => self.r.is_complete(),
+                missing => missing == 0,
+            }
         }
     }
 

@@ -293,6 +293,27 @@ fn a_connection_that_becomes_another_protocols_is_no_answer() {
     );
 }
 
+#[test]
+fn what_a_client_has_left_before_all_was_read_is_no_sample_of_its_length() {
+    let upstreams = Upstreams::start();
+    for directives in ["PROTOCOL_max_temp_file_size 0;", "PROTOCOL_buffering off;"] {
+        let nginx = slow(upstreams.passing(&BUFFERED, directives));
+        for protocol in BUFFERED {
+            let mut client = Client::connect_narrow(nginx.1.number());
+            client.ask(&format!("/{protocol}/?{}", asking_for(LONG, 1)));
+            client.wait_for_some();
+            client.abort();
+            ask(&nginx.0, protocol, (20_000, 1));
+            let upstream =
+                nginx.0.location_after(&format!("/{protocol}/"), 2)["measured"]["upstream"].clone();
+            assert_eq!(upstream["header"]["count"], 2, "{protocol} {directives}");
+            assert_eq!(upstream["response"]["count"], 1, "{protocol} {directives}");
+            let mean = upstream["response"]["mean"].as_u64().expect("a number");
+            assert!((20_000..21_000).contains(&mean), "{protocol} {directives}: {mean}");
+        }
+    }
+}
+
 /// nginx with a port whose connections hold little, to clients that do not read.
 fn slow(setup: Setup) -> (Nginx, Port) {
     let port = Port::reserve();
