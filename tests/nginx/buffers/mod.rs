@@ -1,6 +1,7 @@
 //! `smart_buffers`: what is measured, and what is advised.
 
 mod accepted;
+mod cut_off;
 mod directives;
 mod effect;
 mod headers;
