@@ -1,7 +1,5 @@
 //! What upstreams answer, measured for each protocol with a real upstream of it.
 
-use std::io::{Read, Write};
-
 use crate::common::buffers::assert_sizes;
 use crate::common::client::Client;
 use crate::common::nginx::Nginx;
@@ -283,7 +281,7 @@ fn a_connection_that_becomes_another_protocols_is_no_answer() {
     client
         .send("GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\n");
     let (mut stream, _) = listener.accept().expect("nginx connects");
-    Write::write_all(
+    std::io::Write::write_all(
         &mut stream,
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: upgrade\r\n\r\nhello",
     )
