@@ -6,6 +6,7 @@ use std::hash::Hasher;
 use nginx_sys::{ngx_flag_t, ngx_module_t};
 use siphasher::sip::SipHasher13;
 
+use super::passers::Passers;
 use super::zone::Zone;
 use crate::core::report::buffers::{Host, Protocol};
 use crate::nginx::conf::{merge_flag, merge_uint, ComplexValue, Conf, Refusal, UNSET, UNSET_UINT};
@@ -23,9 +24,10 @@ pub struct MainConf {
     /// The locations that are measured, and the servers whose requests may have to be.
     pub locations: Vec<&'static Measured>,
     pub servers: Vec<&'static Measured>,
-    /// Who passes requests on, by the address of the configuration that a request's upstream has; in their order,
-    /// once all are known.
-    passers: Vec<(usize, Passer)>,
+    /// Who passes requests on, by the address of the configuration that a request's upstream has.
+    listed: Vec<(usize, Passer)>,
+    /// The same, once all are known.
+    pub passers: Passers,
     /// The modules that are there.
     pub modules: Modules,
     /// What the host allows, once the configuration is accepted.
@@ -69,8 +71,10 @@ pub struct Measured {
     /// All that have it, in their order; there is one.
     levels: RefCell<Vec<Level>>,
     pub budget: usize,
-    /// Its record, found by the first request in a worker. `None`: there is no room for one.
-    pub record: OnceCell<Option<Record<'static>>>,
+    /// Its record, once a request in this worker, or a report, has found it.
+    pub known: Cell<Option<Record<'static>>>,
+    /// Whether there was no room for one.
+    is_refused: Cell<bool>,
 }
 
 /// A location's configuration. nginx's own setters write the plain fields, by offset.
@@ -82,14 +86,11 @@ pub struct LocationConf {
     pub measured: Option<&'static Measured>,
     /// Where the headers are measured that the server reads; of servers alone.
     pub server: Option<&'static Measured>,
-    /// The address of the configuration that the upstream of a worker's last request here had, and whose that is.
-    pub recent: Cell<(usize, Option<Passer>)>,
 }
 
 impl Default for LocationConf {
     fn default() -> Self {
-        let recent = Cell::new((0, None));
-        Self { enabled: UNSET, budget: UNSET_UINT, measured: None, server: None, recent }
+        Self { enabled: UNSET, budget: UNSET_UINT, measured: None, server: None }
     }
 }
 
@@ -165,19 +166,13 @@ impl MainConf {
     fn listen_to(&mut self, level: Level, location: &'static Measured) {
         for (protocol, module) in &self.modules.upstreams {
             let passer = Passer { location, protocol: *protocol };
-            self.passers.push((level.address(module), passer));
+            self.listed.push((level.address(module), passer));
         }
     }
 
     /// Makes ready to be asked who passes requests on: all are known.
     pub fn seal(&mut self) {
-        self.passers.sort_unstable_by_key(|(address, _)| *address);
-    }
-
-    /// Who has passed a request on whose upstream has its configuration at this address. `None`: who is not measured.
-    pub fn passer(&self, address: usize) -> Option<Passer> {
-        let place = self.passers.binary_search_by_key(&address, |(address, _)| *address).ok()?;
-        self.passers.get(place).map(|(_, passer)| *passer)
+        self.passers = Passers::new(&std::mem::take(&mut self.listed));
     }
 
     /// Whether a record is still of this configuration.
@@ -199,7 +194,8 @@ impl Measured {
         }
         let tag = hasher.finish().max(1);
         let levels = RefCell::new(vec![level]);
-        Self { tag, name: name.unwrap_or_default(), levels, budget, record: OnceCell::new() }
+        let (known, is_refused) = (Cell::new(None), Cell::new(false));
+        Self { tag, name: name.unwrap_or_default(), levels, budget, known, is_refused }
     }
 
     /// Those whose settings count: who answers requests itself, if any does, rather than by `return` or a redirect.
@@ -216,6 +212,19 @@ impl Measured {
     /// Its record. `None`: there is no room for one.
     #[inline]
     pub fn record(&self, zone: Zone) -> Option<Record<'static>> {
-        *self.record.get_or_init(|| zone.exclusively(|records| records.claim(self.tag)).flatten())
+        match self.known.get() {
+            None => self.claim(zone),
+            known => known,
+        }
+    }
+
+    /// Takes one, unless there was no room before.
+    #[cold]
+    fn claim(&self, zone: Zone) -> Option<Record<'static>> {
+        if !self.is_refused.get() {
+            self.known.set(zone.exclusively(|records| records.claim(self.tag)).flatten());
+            self.is_refused.set(self.known.get().is_none());
+        }
+        self.known.get()
     }
 }

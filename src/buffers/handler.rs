@@ -5,7 +5,7 @@
 //! those for what was compressed, and for what no upstream gave; and the server that listens those for its header.
 //! A subrequest, which nginx tells of where `log_subrequest` is on, has an upstream of its own, and nothing else.
 
-use super::conf::{Gzip, LocationConf, MainConf, Measured, Modules, Passer};
+use super::conf::{Gzip, Measured, Modules, Passer};
 use super::directives::Module;
 use super::zone::Zone;
 use crate::nginx::finished::{self, Compressed, Upstream};
@@ -21,10 +21,9 @@ phase_handler!(ngx_http_smart_buffers_handler, finished::run, measure);
 fn measure(r: Request) {
     let main = r.main_conf::<Module>();
     let Some(zone) = main.zone else { return };
-    let conf = r.location_conf::<Module>();
-    let last = conf.measured;
+    let last = r.location_conf::<Module>().measured;
     let upstream = r.upstream();
-    let passer = upstream.and_then(|upstream| passer(main, conf, upstream.conf()));
+    let passer = upstream.and_then(|upstream| main.passers.find(upstream.conf()));
     let Some(first) = passer.as_ref().map(|passer| passer.location).or(last) else { return };
     let mut is_passed = false;
     if let Some(record) = first.record(zone) {
@@ -33,7 +32,7 @@ fn measure(r: Request) {
             measure_body(r, record);
         }
         if let (Some(upstream), Some(passer)) = (upstream, &passer) {
-            is_passed = measure_upstream(upstream, passer, record);
+            is_passed = measure_upstream(r, upstream, passer, record);
         }
     }
     if !r.is_main() {
@@ -47,19 +46,6 @@ fn measure(r: Request) {
     }
 }
 
-/// Who has passed a request on, by the address of the configuration that its upstream has: most often who has passed on
-/// the one before it in this location.
-#[inline]
-fn passer(main: &MainConf, location: &LocationConf, address: usize) -> Option<Passer> {
-    let (recent, passer) = location.recent.get();
-    if recent == address {
-        return passer;
-    }
-    let passer = main.passer(address);
-    location.recent.set((address, passer));
-    passer
-}
-
 fn measure_body(r: Request, record: Record<'_>) {
     if let Some(body) = r.body() {
         record.sizes(Size::RequestBody).add(body.size);
@@ -70,8 +56,8 @@ fn measure_body(r: Request, record: Record<'_>) {
 }
 
 /// What is to be known of an upstream's answer. Tells whether it had a body that was read: nobody else answers then.
-fn measure_upstream(upstream: Upstream, passer: &Passer, record: Record<'_>) -> bool {
-    match upstream.answer() {
+fn measure_upstream(r: Request, upstream: Upstream, passer: &Passer, record: Record<'_>) -> bool {
+    match upstream.answer(r) {
         Some(answer) => {
             record.count_protocol(passer.protocol);
             record.sizes(Size::UpstreamHeader).add(answer.header);

@@ -4,6 +4,7 @@ mod conf;
 mod directives;
 mod handler;
 mod host;
+mod passers;
 mod report;
 mod zone;
 

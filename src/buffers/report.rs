@@ -47,11 +47,10 @@ fn location(main: &MainConf, records: &Records<'static>, one: &Measured) -> Loca
 
 /// The record of a location or a server, if a request has made it one. It is searched among all, so that it is kept.
 fn record(records: &Records<'static>, one: &Measured) -> Option<Record<'static>> {
-    if let Some(known) = one.record.get() {
-        return *known;
+    if one.known.get().is_none() {
+        one.known.set(records.find(one.tag));
     }
-    let found = records.find(one.tag)?;
-    *one.record.get_or_init(|| Some(found))
+    one.known.get()
 }
 
 fn server_name(levels: &[Level]) -> Vec<u8> {

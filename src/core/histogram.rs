@@ -18,14 +18,19 @@ pub const BUCKETS: usize = (VALUE_BITS - STEP_BITS + 1) as usize * STEPS;
 
 /// The bucket of a value. What is too large has the last one.
 #[inline]
-#[allow(clippy::arithmetic_side_effects)] // The logarithm is in 3…63.
+#[allow(clippy::arithmetic_side_effects)] // The logarithm is in 4…63 where that of a step is 3.
 pub fn bucket_of(value: u64) -> usize {
     // Below two steps' worth each value has a bucket of its own, by the same formula.
-    let shift = (value | (2 * STEPS as u64 - 1)).ilog2() - STEP_BITS;
-    // The value without its leading bit, in whole steps, behind the buckets of the smaller powers.
-    let bucket = ((shift as usize) << STEP_BITS) + (value >> shift) as usize;
-    bucket.min(BUCKETS - 1)
+    let log = (value | (2 * STEPS as u64 - 1)).ilog2() as usize;
+    // The value in whole steps, of which the leading bit is one power's worth, behind the buckets of the smaller
+    // powers; all by so much too high as the smallest power is, which costs nothing where it is an index. Bits that are
+    // lost are those of a value that is too large.
+    let above = ((value << STEP_BITS) >> log) as usize + (log << STEP_BITS);
+    above.min(BUCKETS - 1 + BELOW) - BELOW
 }
+
+/// What the powers of two that have no eight buckets would take.
+const BELOW: usize = (STEP_BITS as usize) << STEP_BITS;
 
 /// The least and the largest value of a bucket.
 #[allow(clippy::arithmetic_side_effects)] // A bucket's shift is in 0…32.

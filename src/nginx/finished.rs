@@ -71,10 +71,6 @@ pub struct RequestBody {
 pub struct Upstream {
     upstream: *mut ngx_http_upstream_t,
     state: *mut ngx_http_upstream_state_t,
-    /// The request.
-    r: Request,
-    /// What stands before the header in its buffer.
-    before: u64,
 }
 
 /// What an upstream has answered.
@@ -208,8 +204,7 @@ impl Request {
         unsafe {
             let upstream = (*self.raw()).upstream;
             let state = upstream.as_ref()?.state;
-            let before = self.before_header();
-            (!state.is_null()).then_some(Upstream { upstream, state, r: self, before })
+            (!state.is_null()).then_some(Upstream { upstream, state })
         }
     }
 
@@ -256,9 +251,10 @@ impl Upstream {
         unsafe { (*self.upstream).conf }.addr()
     }
 
-    /// What it has answered. `None`: no header, or the connection has become another protocol's.
+    /// What it has answered to this request, which is its own. `None`: no header, or the connection has become another
+    /// protocol's.
     #[inline]
-    pub fn answer(self) -> Option<UpstreamAnswer> {
+    pub fn answer(self, r: Request) -> Option<UpstreamAnswer> {
         // SAFETY: as above.
         unsafe {
             let state = &*self.state;
@@ -268,13 +264,13 @@ impl Upstream {
             let received = u64::try_from(state.bytes_received).ok()?;
             let response = u64::try_from(state.response_length).ok()?;
             let header = match response {
-                0 => self.header_without_body(received),
-                _ => received.checked_sub(response)? + self.before,
+                0 => self.header_without_body(received, r.before_header()),
+                _ => received.checked_sub(response)? + r.before_header(),
             };
             let upstream = &*self.upstream;
             let is_as_set = upstream.buffering() as ngx_flag_t == (*upstream.conf).buffering;
             let is_spilled = upstream.pipe.as_ref().is_some_and(is_spilled);
-            let response = self.is_whole().then_some(response);
+            let response = self.is_whole(r).then_some(response);
             Some(UpstreamAnswer { header, response, is_as_set, is_spilled })
         }
     }
@@ -282,12 +278,12 @@ impl Upstream {
     /// What a header takes after which nothing was read, or nothing but what came with it. Where the buffer has been
     /// used again, there was no body.
     #[inline]
-    fn header_without_body(self, received: u64) -> u64 {
+    fn header_without_body(self, received: u64, before: u64) -> u64 {
         // SAFETY: as above.
         let buffer = unsafe { &(*self.upstream).buffer };
-        let whole = received + self.before;
+        let whole = received + before;
         match (buffer.pos as usize).saturating_sub(buffer.start as usize) as u64 {
-            header if header > self.before && header < whole => header,
+            header if header > before && header < whole => header,
             _ => whole,
         }
     }
@@ -296,7 +292,7 @@ impl Upstream {
     /// `…_process_non_buffered_request`). One that is not buffered and has no length ends with its connection, which is
     /// closed by now, whatever for: whether the client was given an end tells it.
     #[inline]
-    fn is_whole(self) -> bool {
+    fn is_whole(self, r: Request) -> bool {
         // SAFETY: as above; a pipe is memory of the request too.
         unsafe {
             let upstream = &*self.upstream;
@@ -306,7 +302,7 @@ impl Upstream {
                 });
             }
             match upstream.length {
-                -1 => self.r.is_complete(),
+                -1 => r.is_complete(),
                 missing => missing == 0,
             }
         }

@@ -285,3 +285,22 @@ fn an_answer_of_a_cache_in_place_of_a_dead_upstream_is_no_header_that_was_too_bi
     let upstream = &measured["upstream"];
     assert_eq!((&upstream["header"]["count"], &upstream["header_too_big"]), (&json!(1), &json!(0)));
 }
+
+#[test]
+fn each_of_many_locations_is_known_by_what_it_has_passed_on() {
+    // As many as the zone has room for.
+    let upstreams = Upstreams::start();
+    let paths: Vec<String> = (0..70).map(|number| format!("/{number}/")).collect();
+    let setup = paths.iter().fold(Setup::new().measured(), |setup, path| {
+        setup.location(path, &upstreams.pass("proxy"))
+    });
+    let nginx = setup.start();
+    let mut client = nginx.connect();
+    for (path, body) in paths.iter().zip([100, 3000].into_iter().cycle()) {
+        assert_eq!(client.get(&format!("{path}?{}", asking_for(body, 1))).body.len(), body);
+    }
+    for (path, body) in paths.iter().zip([100, 3000].into_iter().cycle()) {
+        let measured = nginx.location_after(path, 1)["measured"].clone();
+        assert_sizes(&measured["upstream"]["response"], &[body]);
+    }
+}
