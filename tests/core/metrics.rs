@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::dashboard::{dashboard, queries};
-use crate::statuses::{empty, full, hostile, HOSTILE_NAMES};
+use crate::statuses::{counted, empty, full, hostile, HOSTILE_NAMES};
+use ngx_http_smart_module::core::report::buffers::Location;
 use ngx_http_smart_module::core::report::{prometheus, Status};
 
 fn metrics(status: &Status) -> String {
@@ -65,7 +66,9 @@ fn numbers_are_exact() {
             "2000",
         ),
         (r#"ngx_smart_buffers_client_header_too_big_total{server="front"}"#, "3"),
-        (r#"ngx_smart_buffers_advised{server="front",location=""}"#, "0"),
+        (r#"ngx_smart_buffers_advised{server="front",location="proxy front"}"#, "1"),
+        (r#"ngx_smart_buffers_advised{server="front",location=""}"#, "1"),
+        (r#"ngx_smart_buffers_advised{server="front unknown",location=""}"#, "0"),
     ] {
         assert_eq!(samples.get(sample), Some(&number), "{sample}");
     }
@@ -83,6 +86,32 @@ fn histograms_are_cumulative() {
         let count = samples.iter().find(|(name, _)| name.starts_with(&format!("{family}_count")));
         assert_eq!(count.unwrap().1.parse(), Ok(*counts.last().unwrap()), "{family}");
     }
+}
+
+#[test]
+fn a_server_itself_is_told_once_whatever_is_advised_of_it() {
+    let mut status = full(b"front");
+    let advised = |status: &Status| {
+        let text = metrics(status);
+        let sample = r#"ngx_smart_buffers_advised{server="front",location=""}"#;
+        samples(&text).get(sample).map(|number| (*number).to_owned())
+    };
+    // Its headers, with and without requests that no location takes, and these alone.
+    assert_eq!(advised(&status).as_deref(), Some("1"));
+    let buffers = status.buffers.as_mut().unwrap();
+    let untaken = buffers.locations.pop().unwrap();
+    assert!(untaken.location.is_empty());
+    assert_eq!(advised(&status).as_deref(), Some("1"));
+    let buffers = status.buffers.as_mut().unwrap();
+    let measured = buffers.locations[0].clone();
+    buffers.servers[0].header = counted([300]);
+    buffers.servers[0].header_too_big = 0;
+    assert_eq!(advised(&status).as_deref(), Some("0"));
+    let buffers = status.buffers.as_mut().unwrap();
+    buffers.locations.push(Location { location: Vec::new(), ..measured });
+    assert_eq!(advised(&status).as_deref(), Some("1"));
+    status.buffers.as_mut().unwrap().servers.clear();
+    assert_eq!(advised(&status).as_deref(), Some("1"));
 }
 
 #[test]

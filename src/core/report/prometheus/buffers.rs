@@ -1,9 +1,10 @@
 //! Buffers as metrics: what was counted, and where a change is advised.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use super::family::{counter, gauge, numbers, samples, Labels, Number};
-use crate::core::advice::{self, State};
+use crate::core::advice::{self, Advice, State};
 use crate::core::report::buffers::{Buffers, Location, Protocol, Server};
 
 pub(super) fn write(buffers: &Buffers, out: &mut dyn Write) -> io::Result<()> {
@@ -21,20 +22,30 @@ pub(super) fn write(buffers: &Buffers, out: &mut dyn Write) -> io::Result<()> {
         responses,
         out,
     )?;
-    let advised = locations.map(|location| {
-        let advice = advice::of_location(location, &buffers.host);
-        (labels(location), u64::from(advice.state == State::Change))
-    });
     samples(
         gauge(
             "ngx_smart_buffers_advised",
             "Whether another setting of buffers is advised: 1 if it is.",
         ),
-        advised,
+        advised(buffers).into_iter().map(|(labels, is_advised)| (labels, u64::from(is_advised))),
         out,
     )?;
     let servers = buffers.servers.iter();
     numbers(&SERVERS, servers.map(|it| ([("server", it.server.as_slice())], it)), out)
+}
+
+/// Whether a change is advised of each location, and of each server itself, which has no location's name. Nor has what
+/// was asked of a server and no location has taken: the two are one.
+fn advised(buffers: &Buffers) -> BTreeMap<Labels<'_, 2>, bool> {
+    let is_change = |advice: Advice| advice.state == State::Change;
+    let locations = buffers.locations.iter();
+    let of_location = |it| (labels(it), is_change(advice::of_location(it, &buffers.host)));
+    let mut advised: BTreeMap<_, _> = locations.map(of_location).collect();
+    for server in &buffers.servers {
+        let itself: Labels<2> = [("server", &server.server), ("location", b"")];
+        *advised.entry(itself).or_default() |= is_change(advice::of_server(server));
+    }
+    advised
 }
 
 fn labels(location: &Location) -> Labels<'_, 2> {
