@@ -1,7 +1,7 @@
 //! The bodies of requests, and of what they are answered without an upstream: what is told of them.
 
 use crate::common::buffers::assert_sizes;
-use crate::common::client::{request, Client};
+use crate::common::client::request;
 use crate::common::curl::curl;
 use crate::common::nginx::Nginx;
 use crate::common::port::Port;
@@ -232,26 +232,5 @@ fn bodies_are_told_as_they_were_sent() {
         assert_sizes(&location["measured"]["response"], &[200_000, 1000, parts, 100, 200]);
         assert_eq!(location["settings"]["sendfile"], sendfile == "on");
         assert_eq!(nginx.location_after("/nothing/", 1)["measured"]["response"]["count"], 0);
-    }
-}
-
-#[test]
-fn an_answer_that_the_client_cuts_off_is_no_sample_of_its_length() {
-    for sendfile in ["on", "off"] {
-        let port = Port::reserve();
-        let nginx = Setup::new()
-            .measured()
-            .server(&format!("listen {} sndbuf=16k;\n", port.address()))
-            .document("page", &vec![b'p'; 2_000_000])
-            .location("/", &format!("sendfile {sendfile};"))
-            .start();
-        let mut client = Client::connect_narrow(port.number());
-        client.ask("/page");
-        client.wait_for_some();
-        client.abort();
-        assert_eq!(nginx.location_after("/", 1)["measured"]["response"]["count"], 0);
-        assert_eq!(nginx.get("/page").body.len(), 2_000_000);
-        let measured = nginx.location_after("/", 2)["measured"].clone();
-        assert_sizes(&measured["response"], &[2_000_000]);
     }
 }
